@@ -1,0 +1,227 @@
+//! Locks of the operating system.
+//!
+//! Uncontended, without kept descriptors and records: `open`, `try_lock`, `fstat`, and one `close` at the end.
+
+use std::io;
+use std::path::Path;
+
+use larder_system::{Handle, Kind, Metadata, Open, retry, write_all_at};
+
+use crate::acquire::{Error, Failure};
+use crate::backoff::Backoff;
+use crate::guard::Hold;
+use crate::helper::{Answer, Helper};
+use crate::locks::Shared;
+use crate::name::Name;
+use crate::process::Stamp;
+use crate::waiting::Call;
+use crate::{errno, holder};
+
+/// How often a lock file may disappear under one caller's hands.
+const ATTEMPTS_MAX: u32 = 100;
+
+/// How often a lock file is tried again that another process is just giving its proper mode.
+const MODE_ATTEMPTS_MAX: u32 = 50;
+
+/// A held lock: its descriptor, and which file that is.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) file: Handle,
+    pub(crate) found: Metadata,
+}
+
+/// Takes the lock within the caller's terms.
+pub(crate) fn take(call: &mut Call<'_>) -> Result<Hold, Failure> {
+    let (shared, path) = (call.shared, call.name.lock_file());
+    for _ in 0..ATTEMPTS_MAX {
+        let file = match shared.kept.take(call.name.hash()) {
+            Some(file) => file,
+            None => open(call, &path)?,
+        };
+        let granted = match retry(|| shared.disk.try_lock(&file, call.mode)) {
+            Ok(granted) => granted,
+            Err(source) => {
+                shared.disk.close(file);
+                return Err(refused(shared, &path, source).into());
+            }
+        };
+        let file = if granted { Some(file) } else { wait_for(call, file, &path)? };
+        if let Some(held) = file.map(|file| settle(shared, &path, file)).transpose()?.flatten() {
+            record(shared, &held.file);
+            return Ok(Hold::Advisory(held));
+        }
+        // The file has lost its name. There may be time left to make it anew, even when there was none to wait.
+        if call.waits() {
+            call.still_wanted()?;
+        }
+    }
+    Err(Error::Unstable { file: shared.path_of(&path), attempts: ATTEMPTS_MAX }.into())
+}
+
+/// Opens the lock file, making it if it is absent. A hostile umask makes a file that its own maker can use but nobody
+/// else can open until [`settle`] has given it its mode: that is waited for a little, any other refusal is final.
+fn open(call: &mut Call<'_>, path: &Path) -> Result<Handle, Failure> {
+    let shared = call.shared;
+    let mut backoff = Backoff::new();
+    for attempt in 0.. {
+        match retry(|| shared.disk.open(&shared.folder, path, Open::CREATE_OR_OPEN)) {
+            Ok(file) => return Ok(file),
+            Err(error)
+                if error.kind() == io::ErrorKind::PermissionDenied
+                    && attempt < MODE_ATTEMPTS_MAX
+                    && call.waits()
+                    && is_unfinished(shared, path) =>
+            {
+                call.pause(Some(backoff.next()))?;
+            }
+            Err(source) => return Err(open_failed(shared, path, source).into()),
+        }
+    }
+    Err(Error::Unstable { file: shared.path_of(path), attempts: MODE_ATTEMPTS_MAX }.into())
+}
+
+fn is_unfinished(shared: &Shared, path: &Path) -> bool {
+    shared
+        .disk
+        .metadata_at(&shared.folder, path)
+        .is_ok_and(|found| found.kind == Kind::File && found.mode & 0o600 != 0o600)
+}
+
+fn open_failed(shared: &Shared, path: &Path, source: io::Error) -> Error {
+    match source.kind() {
+        io::ErrorKind::NotFound => Error::FolderGone { folder: shared.place(), source },
+        io::ErrorKind::PermissionDenied => Error::PermissionDenied { file: shared.path_of(path), source },
+        io::ErrorKind::IsADirectory => Error::Foreign { file: shared.path_of(path) },
+        _ => Error::Io { action: "open lock file", file: shared.path_of(path), source },
+    }
+}
+
+/// An error of the lock call itself, never contention.
+fn refused(shared: &Shared, path: &Path, source: io::Error) -> Error {
+    let file = shared.path_of(path);
+    if errno::says_no_locks(&source) {
+        Error::Unsupported { file, source }
+    } else if source.kind() == io::ErrorKind::PermissionDenied {
+        Error::PermissionDenied { file, source }
+    } else {
+        Error::Io { action: "lock", file, source }
+    }
+}
+
+/// After each grant: whether the locked file still has a name. One that has none is closed; the lock on it is nobody's.
+fn settle(shared: &Shared, path: &Path, file: Handle) -> Result<Option<Held>, Error> {
+    let found = match shared.disk.metadata(&file) {
+        Ok(found) => found,
+        Err(source) => {
+            shared.disk.close(file);
+            return Err(Error::Io { action: "look at lock file", file: shared.path_of(path), source });
+        }
+    };
+    if found.kind != Kind::File {
+        shared.disk.close(file);
+        return Err(Error::Foreign { file: shared.path_of(path) });
+    }
+    if found.links == 0 {
+        shared.disk.close(file);
+        return Ok(None);
+    }
+    // Made under a umask that takes away its owner's rights; without this its next user would be shut out.
+    if cfg!(unix)
+        && found.mode & 0o600 != 0o600
+        && let Err(source) = retry(|| shared.disk.set_mode(&file, 0o600))
+    {
+        shared.disk.close(file);
+        return Err(Error::Io { action: "set the mode of lock file", file: shared.path_of(path), source });
+    }
+    Ok(Some(Held { file, found }))
+}
+
+/// Waits until the lock is granted on some descriptor of the file. `None` when the file has lost its name, or the helper
+/// went away: the caller starts over.
+fn wait_for(call: &mut Call<'_>, file: Handle, path: &Path) -> Result<Option<Handle>, Failure> {
+    let shared = call.shared;
+    if !call.waits() {
+        shared.disk.close(file);
+        return Err(crate::waiting::Stop::TimedOut.into());
+    }
+    let latch = call.latch();
+    let found = match shared.disk.metadata(&file) {
+        Ok(found) if found.links > 0 => found,
+        // Whoever holds a nameless file holds nothing that others see.
+        _ => {
+            shared.disk.close(file);
+            return Ok(None);
+        }
+    };
+    let key = shared.key(call.name);
+    match Helper::hire(key, &shared.disk, file, &found, call.mode, &latch) {
+        Ok(helper) => wait_with(call, &helper, path),
+        Err(file) => poll(call, file, path),
+    }
+}
+
+fn wait_with(call: &mut Call<'_>, helper: &Helper, path: &Path) -> Result<Option<Handle>, Failure> {
+    loop {
+        let (answer, stop) = match helper.ask() {
+            Answer::Pending => match call.pause(None) {
+                Ok(()) => continue,
+                Err(stop) => (helper.leave(), Some(stop)),
+            },
+            answer => (answer, None),
+        };
+        return match (answer, stop) {
+            (Answer::Back(Ok(file)), _) => Ok(Some(file)),
+            (Answer::Back(Err(source)), _) => Err(refused(call.shared, path, source).into()),
+            (_, Some(stop)) => Err(stop.into()),
+            (Answer::Pending | Answer::Gone, None) => Ok(None),
+        };
+    }
+}
+
+/// The declared last resort, when there is no helper to be had.
+fn poll(call: &mut Call<'_>, file: Handle, path: &Path) -> Result<Option<Handle>, Failure> {
+    let shared = call.shared;
+    let mut backoff = Backoff::new();
+    let failure = loop {
+        if let Err(stop) = call.pause(Some(backoff.next())) {
+            break stop.into();
+        }
+        match retry(|| shared.disk.try_lock(&file, call.mode)) {
+            Ok(true) => return Ok(Some(file)),
+            Ok(false) => {}
+            Err(source) => break Failure::Failed(refused(shared, path, source)),
+        }
+    };
+    shared.disk.close(file);
+    Err(failure)
+}
+
+/// Says in the file who holds it. Only people read it, so failing to must not fail the lock.
+fn record(shared: &Shared, file: &Handle) {
+    if !shared.options.record_holder {
+        return;
+    }
+    let stamp = Stamp::now(shared.clock.as_ref(), shared.options.label.as_deref());
+    let Some(bytes) = holder::encode(stamp) else { return };
+    if let Err(error) = write_all_at(shared.disk.as_ref(), file, &bytes, 0) {
+        tracing::debug!(%error, "the holder of a lock could not be recorded");
+    }
+}
+
+/// Lets go: a close, or with kept descriptors an unlock.
+pub(crate) fn release(shared: &Shared, name: &Name, held: Held) {
+    let disk = shared.disk.as_ref();
+    if shared.kept.is_off() {
+        disk.close(held.file);
+        return;
+    }
+    match disk.unlock(&held.file) {
+        Ok(()) => shared.kept.put(disk, name.hash(), held.file),
+        Err(_) => disk.close(held.file),
+    }
+}
+
+/// Lets go of a lock whose file has lost its name.
+pub(crate) fn discard(shared: &Shared, held: Held) {
+    shared.disk.close(held.file);
+}

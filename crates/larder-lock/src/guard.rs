@@ -1,0 +1,94 @@
+//! A held lock.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::line::Seat;
+use crate::locks::Shared;
+use crate::name::Name;
+use crate::{Mode, advisory, check, lease, retire};
+
+/// A held lock; dropping it lets go.
+///
+/// Its descriptor is closed when a program is executed, so no child started with `std::process::Command` keeps the lock.
+/// A child in the instant between `fork` and `exec` has a copy, which can delay the release by that instant.
+///
+/// It may be sent to another thread and dropped there.
+#[must_use = "the lock is let go when its guard is dropped: bind it to a name for as long as it must be held"]
+pub struct Guard {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) name: Name,
+    mode: Mode,
+    /// Taken out only on the way to letting go.
+    pub(crate) hold: Option<Hold>,
+    // Dropped after `drop` has let go of the lock itself: only then may the next thread of this process try.
+    _seat: Seat,
+}
+
+/// What stands behind a guard.
+#[derive(Debug)]
+pub(crate) enum Hold {
+    Advisory(advisory::Held),
+    Lease(lease::Held),
+}
+
+impl Guard {
+    pub(crate) fn new(shared: Arc<Shared>, name: Name, mode: Mode, hold: Hold, seat: Seat) -> Self {
+        Self { shared, name, mode, hold: Some(hold), _seat: seat }
+    }
+
+    /// The lock's name.
+    pub fn name(&self) -> &str {
+        self.name.text()
+    }
+
+    /// How it is held.
+    pub const fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// The fencing token: grows with each holder of a lease, so that whatever the lock protects can refuse the word of an
+    /// earlier holder. `None` for an advisory lock, which no frozen holder can lose and which therefore needs none.
+    ///
+    /// Tokens of a name start again at 1 after its files were removed by [`retire`](Self::retire) or a sweep.
+    pub fn token(&self) -> Option<u64> {
+        match &self.hold {
+            Some(Hold::Lease(held)) => Some(held.token()),
+            Some(Hold::Advisory(_)) | None => None,
+        }
+    }
+
+    /// Whether this still excludes others: the lock file is the one under its name, and a lease has neither expired nor
+    /// been taken over. To be called right before what the lock protects is made visible.
+    ///
+    /// One system call; two or three with leases. A lease that passes can still be lost the moment after, if this
+    /// process is frozen then: only a resource that compares [`token`](Self::token) closes that gap. Whether the
+    /// *folder* is still the one under its name is for its owner to know.
+    pub fn check(&self) -> Result<(), check::Error> {
+        check::run(self)
+    }
+
+    /// Lets go and removes the lock's file, for a name that will not be used again soon.
+    ///
+    /// Whoever waits for the lock notices and makes a new file. Only an exclusive holder may; on an error the lock is
+    /// still held, by the guard in the error.
+    pub fn retire(self) -> Result<(), retire::Error> {
+        retire::run(self)
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        match self.hold.take() {
+            Some(Hold::Advisory(held)) => advisory::release(&self.shared, &self.name, held),
+            Some(Hold::Lease(held)) => held.release(),
+            None => {}
+        }
+    }
+}
+
+impl fmt::Debug for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guard").field("name", &self.name.text()).field("mode", &self.mode).finish_non_exhaustive()
+    }
+}

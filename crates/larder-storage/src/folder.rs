@@ -1,0 +1,155 @@
+//! Folders: listed whole, made with their parents, synced by groups.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+use larder_system::{Disk, Handle, Listed, Open, retry};
+
+/// The most names read from one folder at once: a bound on memory, far beyond any folder that larder fills.
+const NAMES_MAX: usize = 10_000_000;
+
+/// All names in the folder `path` below `at`.
+pub(crate) fn names(disk: &dyn Disk, at: &Handle, path: &Path) -> io::Result<Vec<Listed>> {
+    let folder = retry(|| disk.open(at, path, Open::FOLDER))?;
+    let mut names = Vec::new();
+    let listed = loop {
+        match retry(|| disk.list(&folder, &mut names)) {
+            Ok(true) if names.len() < NAMES_MAX => {}
+            Ok(_) => break Ok(names),
+            Err(error) => break Err(error),
+        }
+    };
+    disk.close(folder);
+    listed
+}
+
+/// Opens the folder `path` below `at`, making what is missing. With `durable`, every folder made is synced into its
+/// parent before it returns.
+pub(crate) fn open_or_make(disk: &dyn Disk, at: &Handle, path: &Path, durable: bool) -> io::Result<Handle> {
+    let first = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    match retry(|| disk.open(at, first, Open::FOLDER)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        opened => return opened,
+    }
+    let mut parent: Option<Handle> = None;
+    for component in path.components() {
+        let name = Path::new(component.as_os_str());
+        let here = parent.as_ref().unwrap_or(at);
+        let made = make(disk, here, name, durable);
+        let opened = made.and_then(|()| retry(|| disk.open(here, name, Open::FOLDER)));
+        if let Some(done) = parent.take() {
+            disk.close(done);
+        }
+        parent = Some(opened?);
+    }
+    parent.ok_or_else(|| io::ErrorKind::NotFound.into())
+}
+
+/// Makes one folder, mode 0700 whatever the umask; one that is there already is as good.
+fn make(disk: &dyn Disk, at: &Handle, name: &Path, durable: bool) -> io::Result<()> {
+    match retry(|| disk.make_folder(at, name)) {
+        Ok(()) => fix_mode(disk, at, name)?,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error),
+    }
+    // also when it was there: whoever made it may not have come to the sync
+    if durable { disk.sync(at) } else { Ok(()) }
+}
+
+/// Gives the owner back what a strict umask took.
+pub(crate) fn fix_mode(disk: &dyn Disk, at: &Handle, name: &Path) -> io::Result<()> {
+    if !cfg!(unix) {
+        return Ok(());
+    }
+    let mode = disk.metadata_at(at, name)?.mode;
+    if mode & 0o777 == 0o700 { Ok(()) } else { disk.set_mode_at(at, name, 0o700) }
+}
+
+/// Syncs of folders, shared: whoever waits for a sync that began after its own rename is served by it, so that many
+/// durable puts into one folder cost a few syncs.
+#[derive(Debug, Default)]
+pub(crate) struct Syncs {
+    folders: Mutex<HashMap<PathBuf, Arc<Group>>>,
+}
+
+/// The syncs of one folder.
+#[derive(Debug, Default)]
+struct Group {
+    state: Mutex<State>,
+    ended: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// How many have begun; the next has this number.
+    begun: u64,
+    running: bool,
+    /// The last that ended, and how; one past its number.
+    ended: u64,
+    /// The raw error of the last failed sync, and one past its number.
+    failed: Option<(u64, Option<i32>)>,
+    waiting: usize,
+}
+
+impl Syncs {
+    /// Returns when a sync of the folder that began after this call has ended, and how it ended.
+    pub(crate) fn sync(&self, disk: &dyn Disk, path: &Path, folder: &Handle) -> io::Result<()> {
+        let group = {
+            let mut folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
+            let group = Arc::clone(folders.entry(path.to_owned()).or_default());
+            // counted under the map's lock, so that nobody drops a group that somebody is about to wait in
+            group.lock().waiting += 1;
+            group
+        };
+        let result = group.sync(disk, folder);
+        let mut folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = group.lock();
+        state.waiting -= 1;
+        if state.waiting == 0 {
+            folders.remove(path);
+        }
+        result
+    }
+}
+
+impl Group {
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sync(&self, disk: &dyn Disk, folder: &Handle) -> io::Result<()> {
+        let mut state = self.lock();
+        // a sync that is running may have begun before our rename: the next one counts
+        let ours = state.begun;
+        loop {
+            if state.ended > ours {
+                return match state.failed {
+                    Some((number, raw)) if number > ours => {
+                        Err(raw.map_or_else(|| io::ErrorKind::Other.into(), io::Error::from_raw_os_error))
+                    }
+                    _ => Ok(()),
+                };
+            }
+            if state.running {
+                state = self.ended.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            state.running = true;
+            state.begun += 1;
+            let number = state.begun;
+            drop(state);
+            let result = disk.sync(folder);
+            state = self.lock();
+            state.running = false;
+            state.ended = number;
+            if let Err(error) = &result {
+                state.failed = Some((number, error.raw_os_error()));
+            }
+            self.ended.notify_all();
+            drop(state);
+            return result;
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! The header of an entry: JSON between the fences of YAML front matter, so that every viewer can read it.
+//!
+//! ```text
+//! ---\n
+//! {"larder":1,"key":…,…,"length":5,"body":"<xxh3>","check":"<xxh3>"}\n
+//! ---\n
+//! the body's bytes
+//! ```
+//!
+//! `body` is the checksum of the body, `check` the checksum of the line up to its own comma. Every version keeps the
+//! first field and the last, so that an older program can tell a newer entry, which it leaves alone, from a damaged
+//! one, which it sets aside.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use twox_hash::XxHash3_64;
+
+use crate::entry::Metadata;
+use crate::generation::Token;
+use crate::key::Key;
+use crate::put::Durability;
+
+/// The entry format that this version writes, and the newest it reads.
+pub(crate) const VERSION: u32 = 1;
+/// The longest header, fences included.
+pub(crate) const HEADER_BYTES_MAX: usize = 64 * 1024;
+
+const OPENING: &[u8] = b"---\n";
+const CLOSING: &[u8] = b"\n---\n";
+const CHECK: &[u8] = b",\"check\":\"";
+/// `,"check":"` + 16 digits + `"}`.
+const CHECK_BYTES: usize = CHECK.len() + 16 + 2;
+
+/// The fields, as they stand on the line.
+#[derive(Serialize, Deserialize)]
+struct Fields<'a> {
+    larder: u32,
+    #[serde(borrow)]
+    key: Cow<'a, str>,
+    #[serde(borrow)]
+    lineage: Cow<'a, str>,
+    generation: u64,
+    stored_ms: u64,
+    durability: Durability,
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    tags: Vec<Cow<'a, str>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    attributes: Option<&'a RawValue>,
+    length: u64,
+    #[serde(borrow)]
+    body: Cow<'a, str>,
+}
+
+/// The first field alone, which all versions share.
+#[derive(Deserialize)]
+struct VersionField {
+    larder: u32,
+}
+
+/// A decoded header whose checksum was right.
+#[derive(Clone, Debug)]
+pub(crate) struct Header {
+    pub(crate) key: Key,
+    pub(crate) token: Token,
+    pub(crate) stored_ms: u64,
+    pub(crate) durability: Durability,
+    pub(crate) metadata: Metadata,
+    pub(crate) length: u64,
+    pub(crate) body_checksum: u64,
+}
+
+/// Why bytes are no header of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// A format that only newer versions know: left alone.
+    Newer(u32),
+    /// Damaged, foreign, or not an entry at all.
+    Damaged(&'static str),
+}
+
+/// Where the header ends in the file.
+#[derive(Clone, Debug)]
+pub(crate) struct Decoded {
+    pub(crate) header: Header,
+    pub(crate) body_at: usize,
+}
+
+/// The checksum of bodies and headers: XXH3, 64 bits. It finds damage, not malice.
+pub(crate) fn checksum(bytes: &[u8]) -> u64 {
+    XxHash3_64::oneshot(bytes)
+}
+
+impl Header {
+    /// The bytes in front of the body.
+    ///
+    /// # Errors
+    /// The header is longer than [`HEADER_BYTES_MAX`].
+    pub(crate) fn encode(&self) -> Result<Vec<u8>, TooLong> {
+        let lineage = format!("{:016x}", self.token.lineage);
+        let body = format!("{:016x}", self.body_checksum);
+        let attributes = self.metadata.attributes_json().map(serde_json::from_str::<&RawValue>);
+        let fields = Fields {
+            larder: VERSION,
+            key: Cow::Borrowed(self.key.as_str()),
+            lineage: Cow::Borrowed(&lineage),
+            generation: self.token.number,
+            stored_ms: self.stored_ms,
+            durability: self.durability,
+            tags: self.metadata.tags().iter().map(|tag| Cow::Borrowed(tag.as_str())).collect(),
+            attributes: attributes.and_then(Result::ok),
+            length: self.length,
+            body: Cow::Borrowed(&body),
+        };
+        let mut bytes = Vec::with_capacity(512);
+        bytes.extend_from_slice(OPENING);
+        serde_json::to_writer(&mut bytes, &fields).map_err(|_| TooLong)?;
+        bytes.pop(); // the closing brace comes back after the checksum
+        let check = checksum(bytes.get(OPENING.len()..).unwrap_or_default());
+        bytes.extend_from_slice(CHECK);
+        bytes.extend_from_slice(format!("{check:016x}\"}}").as_bytes());
+        bytes.extend_from_slice(CLOSING);
+        if bytes.len() > HEADER_BYTES_MAX { Err(TooLong) } else { Ok(bytes) }
+    }
+}
+
+/// The header does not fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TooLong;
+
+/// Finds and checks the header at the beginning of `bytes`, which may be the whole file or its first
+/// [`HEADER_BYTES_MAX`] bytes.
+pub(crate) fn decode(bytes: &[u8]) -> Result<Decoded, Fault> {
+    let rest = bytes.strip_prefix(OPENING).ok_or(Fault::Damaged("no opening fence"))?;
+    let searched = rest.get(..HEADER_BYTES_MAX).unwrap_or(rest);
+    let end = find_newline(searched).ok_or(Fault::Damaged("no end of the header line"))?;
+    let (line, after) = rest.split_at(end);
+    if !after.starts_with(CLOSING) {
+        return Err(Fault::Damaged("no closing fence"));
+    }
+    let checked = line.len().checked_sub(CHECK_BYTES).ok_or(Fault::Damaged("header too short"))?;
+    let (fields, check) = line.split_at(checked);
+    let digits = check.strip_prefix(CHECK).and_then(|check| check.strip_suffix(b"\"}"));
+    let stated = digits.and_then(hexadecimal).ok_or(Fault::Damaged("no header checksum"))?;
+    if stated != checksum(fields) {
+        return Err(Fault::Damaged("header checksum is wrong"));
+    }
+    let header = match parse(line) {
+        Ok(header) => header,
+        // a right checksum over unknown fields: written by somebody who knew what they did
+        Err(fault) => match serde_json::from_slice::<VersionField>(line) {
+            Ok(VersionField { larder }) if larder > VERSION => return Err(Fault::Newer(larder)),
+            _ => return Err(fault),
+        },
+    };
+    Ok(Decoded { header, body_at: OPENING.len() + end + CLOSING.len() })
+}
+
+fn parse(line: &[u8]) -> Result<Header, Fault> {
+    let text = std::str::from_utf8(line).map_err(|_| Fault::Damaged("header is not UTF-8"))?;
+    let fields: Fields<'_> =
+        serde_json::from_str(text).map_err(|_| Fault::Damaged("header fields are not as they must be"))?;
+    if fields.larder > VERSION {
+        return Err(Fault::Newer(fields.larder));
+    }
+    let lineage = hexadecimal(fields.lineage.as_bytes()).ok_or(Fault::Damaged("lineage is not a number"))?;
+    let body_checksum = hexadecimal(fields.body.as_bytes()).ok_or(Fault::Damaged("body checksum is not a number"))?;
+    let key = Key::new(fields.key).map_err(|_| Fault::Damaged("key is not allowed"))?;
+    let tags = fields.tags.into_iter().map(Cow::into_owned);
+    let metadata = Metadata::from_parts(tags, fields.attributes.map(RawValue::get))
+        .map_err(|_| Fault::Damaged("metadata is not allowed"))?;
+    Ok(Header {
+        key,
+        token: Token { lineage, number: fields.generation },
+        stored_ms: fields.stored_ms,
+        durability: fields.durability,
+        metadata,
+        length: fields.length,
+        body_checksum,
+    })
+}
+
+/// The end of the header line. JSON escapes the line feeds in its strings, so the first one ends the line.
+fn find_newline(bytes: &[u8]) -> Option<usize> {
+    // the checksum field is the last of a line that has no other line feed: search in wide steps
+    bytes.iter().position(|&byte| byte == b'\n')
+}
+
+/// Exactly 16 hexadecimal digits.
+fn hexadecimal(digits: &[u8]) -> Option<u64> {
+    if digits.len() != 16 {
+        return None;
+    }
+    digits.iter().try_fold(0_u64, |number, &digit| {
+        let value = match digit {
+            b'0'..=b'9' => digit - b'0',
+            b'a'..=b'f' => digit - b'a' + 10,
+            _ => return None,
+        };
+        Some(number << 4 | u64::from(value))
+    })
+}

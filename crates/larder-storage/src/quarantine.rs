@@ -1,0 +1,103 @@
+//! Quarantine: where damaged and foreign files are set aside, so that nothing is lost and nothing is served.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use camino::Utf8PathBuf;
+use larder_system::{Clock, Disk, Handle, Kind, Replace, retry, unique};
+
+use crate::folder;
+
+/// The most files kept; the oldest go first.
+pub(crate) const FILES_MAX: usize = 64;
+/// A longer file is removed instead of kept: it would fill the disk for nobody's use.
+pub(crate) const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// How deep and how much a folder in a file's place is emptied before it is left where it is.
+const REMOVALS_MAX: usize = 10_000;
+
+/// The folder of files set aside.
+#[derive(Debug)]
+pub(crate) struct Quarantine {
+    disk: Arc<dyn Disk>,
+    clock: Arc<dyn Clock>,
+    folder: Handle,
+    path: Utf8PathBuf,
+    taken: AtomicU64,
+}
+
+impl Quarantine {
+    pub(crate) fn new(disk: Arc<dyn Disk>, clock: Arc<dyn Clock>, folder: Handle, path: Utf8PathBuf) -> Self {
+        Self { disk, clock, folder, path, taken: AtomicU64::new(0) }
+    }
+
+    /// How many files this process has set aside.
+    pub(crate) fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    /// Moves `name` out of `from`; the caller holds what protects that name, and has judged the file that it names.
+    /// Returns whether the name is free now.
+    pub(crate) fn take(&self, from: &Handle, name: &Path, reason: &str) -> bool {
+        let Ok(metadata) = self.disk.metadata_at(from, name) else { return false };
+        let Ok(random) = unique() else { return false };
+        let millis =
+            self.clock.wall().duration_since(std::time::SystemTime::UNIX_EPOCH).map_or(0, |age| age.as_millis());
+        let kept = format!("{millis:016}-{random:016x}");
+        let moved = retry(|| self.disk.rename(from, name, &self.folder, Path::new(&kept), Replace::Yes));
+        if let Err(error) = moved {
+            tracing::warn!(path = %name.display(), %error, "cannot set a damaged file aside");
+            return false;
+        }
+        self.taken.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(from = %name.display(), to = %self.path.join(&kept), reason, "set a damaged file aside");
+        // judged by the space it takes: a sparse file of 64 GiB is no burden
+        if metadata.kind == Kind::File && metadata.allocated > FILE_BYTES_MAX {
+            let _ = retry(|| self.disk.remove_file(&self.folder, Path::new(&kept)));
+        }
+        self.bound();
+        true
+    }
+
+    /// Removes the oldest files beyond the bound. Names begin with the time, so their order is their age.
+    fn bound(&self) {
+        let Ok(mut names) = folder::names(&*self.disk, &self.folder, Path::new(".")) else { return };
+        names.sort_by(|one, other| one.name.cmp(&other.name));
+        let excess = names.len().saturating_sub(FILES_MAX);
+        for listed in names.iter().take(excess) {
+            let name = Path::new(&listed.name);
+            if retry(|| self.disk.remove_file(&self.folder, name)).is_err() {
+                let mut left = REMOVALS_MAX;
+                remove_folder(&*self.disk, &self.folder, name, 0, &mut left);
+            }
+        }
+    }
+
+    /// What is in it: files and the bytes they take.
+    pub(crate) fn usage(&self) -> (u64, u64) {
+        let Ok(names) = folder::names(&*self.disk, &self.folder, Path::new(".")) else { return (0, 0) };
+        let sizes = names.iter().filter_map(|listed| self.disk.metadata_at(&self.folder, Path::new(&listed.name)).ok());
+        sizes.fold((0, 0), |(files, bytes), metadata| (files + 1, bytes + metadata.allocated))
+    }
+}
+
+/// Removes a folder with all that is in it, within bounds; links are removed, not followed.
+fn remove_folder(disk: &dyn Disk, at: &Handle, name: &Path, depth: usize, left: &mut usize) {
+    const DEPTH_MAX: usize = 64;
+    if depth > DEPTH_MAX {
+        return;
+    }
+    let Ok(inner) = retry(|| disk.open(at, name, larder_system::Open::FOLDER)) else { return };
+    for listed in folder::names(disk, &inner, Path::new(".")).unwrap_or_default() {
+        if *left == 0 {
+            break;
+        }
+        *left -= 1;
+        let name = Path::new(&listed.name);
+        if retry(|| disk.remove_file(&inner, name)).is_err() {
+            remove_folder(disk, &inner, name, depth + 1, left);
+        }
+    }
+    disk.close(inner);
+    let _ = retry(|| disk.remove_folder(at, name));
+}

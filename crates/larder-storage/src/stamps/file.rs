@@ -1,0 +1,260 @@
+//! One stamp file, opened: its header, its table read page by page, and what was appended to it.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
+
+use larder_system::{Disk, Handle, read_exact_at};
+
+use super::format::{FileHeader, HeaderFault, Marks, PAGE_BYTES, PAGES, RECORD_BYTES, RECORDS_AT, Record, places};
+use crate::generation::{Standing, Token};
+
+/// An open stamp file.
+#[derive(Debug)]
+pub(crate) struct StampFile {
+    disk: Arc<dyn Disk>,
+    pub(crate) handle: Handle,
+    pub(crate) header: FileHeader,
+    /// Whether this process may append: opened for it, of this boot, and no copy.
+    pub(crate) fit: Fitness,
+    pages: Vec<OnceLock<Vec<Marks>>>,
+    /// Where the first seal ends, counted from the first record.
+    pub(crate) sealed_at: OnceLock<u64>,
+    /// Whether this process knows the file's name to be on stable storage.
+    pub(crate) named: AtomicBool,
+}
+
+/// Whether records may be appended to a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fitness {
+    /// They may.
+    Fit,
+    /// It was begun in another boot: numbers that were seen may have been lost with power.
+    OtherBoot,
+    /// It is a copy: newer entries than it knows of may be around.
+    Copy,
+    /// It cannot be opened for writing.
+    ReadOnly,
+}
+
+/// How much of a file is known, and what its records say.
+#[derive(Debug)]
+pub(crate) struct View {
+    pub(crate) file: Arc<StampFile>,
+    /// How far the records are parsed.
+    parsed: u64,
+    /// The length of the records when last looked at, parsed or not.
+    pub(crate) length: u64,
+    names: HashMap<u128, Marks>,
+    all: Marks,
+    latest: u64,
+}
+
+/// Why a file cannot be opened.
+#[derive(Debug)]
+pub(crate) enum OpenFault {
+    Io(io::Error),
+    Header(HeaderFault),
+}
+
+impl StampFile {
+    /// Reads the header of the open file. `boot` is this boot's number, 0 where it has none.
+    pub(crate) fn open(disk: Arc<dyn Disk>, handle: Handle, writable: bool, boot: u128) -> Result<Self, OpenFault> {
+        let mut page = vec![0; PAGE_BYTES];
+        let read = read_exact_at(&*disk, &handle, &mut page, 0).map_err(OpenFault::Io)?;
+        page.truncate(read);
+        let header = FileHeader::decode(&page).map_err(OpenFault::Header)?;
+        let mut fit = Fitness::ReadOnly;
+        if writable {
+            let inode = disk.metadata(&handle).map_err(OpenFault::Io)?.inode;
+            fit = match () {
+                () if header.inode != inode => Fitness::Copy,
+                () if header.boot != boot || boot == 0 => Fitness::OtherBoot,
+                () => Fitness::Fit,
+            };
+        }
+        let pages = (0..PAGES).map(|_| OnceLock::new()).collect();
+        Ok(Self { disk, handle, header, fit, pages, sealed_at: OnceLock::new(), named: AtomicBool::new(false) })
+    }
+
+    /// Adopts a file that this process has made itself, where the platform tells neither boots nor inodes apart.
+    pub(crate) fn made_here(mut self) -> Self {
+        if self.fit != Fitness::ReadOnly {
+            self.fit = Fitness::Fit;
+        }
+        self
+    }
+
+    /// The marks of a page. A damaged page claims everything up to this file's beginning.
+    pub(crate) fn page(&self, page: usize) -> io::Result<Option<&Vec<Marks>>> {
+        if !self.header.has_page(page) {
+            return Ok(None);
+        }
+        let Some(cell) = self.pages.get(page) else { return Ok(None) };
+        if let Some(marks) = cell.get() {
+            return Ok(Some(marks));
+        }
+        let mut bytes = vec![0; PAGE_BYTES];
+        let read = read_exact_at(&*self.disk, &self.handle, &mut bytes, (PAGE_BYTES * (1 + page)) as u64)?;
+        bytes.truncate(read);
+        let marks = self.header.decode_page(page, &bytes).unwrap_or_else(|| {
+            tracing::warn!(page, "a page of the invalidation table is damaged: what it covered counts as invalidated");
+            let everything = Marks { soft: self.header.base, hard: self.header.base };
+            vec![everything; super::format::SLOTS_PER_PAGE]
+        });
+        Ok(Some(cell.get_or_init(|| marks)))
+    }
+
+    /// What the table says of a name: never less than the truth.
+    fn marks(&self, digest: u128) -> io::Result<Marks> {
+        let mut marks = Marks { soft: u64::MAX, hard: u64::MAX };
+        for (page, slot) in places(digest) {
+            let claimed = self.page(page)?.and_then(|marks| marks.get(slot)).copied().unwrap_or_default();
+            marks = marks.min(claimed);
+        }
+        Ok(marks)
+    }
+}
+
+impl View {
+    /// A file of which nothing but the header and table is known.
+    pub(crate) fn of(file: Arc<StampFile>) -> Self {
+        let (all, latest) = (file.header.all, file.header.latest);
+        Self { file, parsed: 0, length: 0, names: HashMap::new(), all, latest }
+    }
+
+    /// The generation at the end of what is known.
+    pub(crate) fn number(&self) -> u64 {
+        let end = self.file.sealed_at.get().copied().unwrap_or(self.length);
+        self.file.header.base.saturating_add(end)
+    }
+
+    /// How long the records are, up to the seal.
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.file.sealed_at.get().is_some()
+    }
+
+    /// Invalidations of everything, for folding.
+    pub(crate) fn all(&self) -> Marks {
+        self.all.max(self.damage())
+    }
+
+    pub(crate) fn latest(&self) -> u64 {
+        self.latest.max(self.damage().hard)
+    }
+
+    pub(crate) fn names(&self) -> impl Iterator<Item = (u128, Marks)> {
+        self.names.iter().map(|(&digest, &marks)| (digest, marks))
+    }
+
+    /// An end that cannot be read covers everything that it might have said.
+    fn damage(&self) -> Marks {
+        if self.is_sealed() || self.parsed == self.length {
+            return Marks::default();
+        }
+        let number = self.file.header.base.saturating_add(self.length);
+        Marks { soft: number, hard: number }
+    }
+
+    /// Reads what was appended since, up to `length` or a seal.
+    pub(crate) fn follow(&mut self, length: u64) -> io::Result<()> {
+        if self.is_sealed() || length == self.length {
+            return Ok(());
+        }
+        // shorter than before: somebody cut it off, which larder never does; parse it all again
+        if length < self.parsed {
+            *self = Self::of(Arc::clone(&self.file));
+        }
+        let wanted = usize::try_from(length.saturating_sub(self.parsed)).unwrap_or(usize::MAX);
+        let mut bytes = vec![0; wanted];
+        let file = Arc::clone(&self.file);
+        let read = read_exact_at(&*file.disk, &file.handle, &mut bytes, RECORDS_AT.saturating_add(self.parsed))?;
+        bytes.truncate(read);
+        self.length = self.parsed.saturating_add(read as u64);
+        self.parse(&bytes);
+        Ok(())
+    }
+
+    fn parse(&mut self, bytes: &[u8]) {
+        let start = self.parsed;
+        let mut at = 0;
+        while at + RECORD_BYTES <= bytes.len() {
+            let rest = bytes.get(at..).unwrap_or_default();
+            let file = Arc::clone(&self.file);
+            let Some(record) = file.header.decode_record(rest) else {
+                // skip to the next sound record; what lies between covers everything
+                let found = (at + 1..=bytes.len() - RECORD_BYTES)
+                    .find(|&next| bytes.get(next..).is_some_and(|rest| file.header.decode_record(rest).is_some()));
+                let Some(next) = found else { return };
+                let number = file.header.base.saturating_add(start).saturating_add(next as u64);
+                tracing::warn!(
+                    number,
+                    "a record of an invalidation is damaged: everything before it counts as invalidated"
+                );
+                self.all = self.all.max(Marks { soft: number, hard: number });
+                self.latest = self.latest.max(number);
+                at = next;
+                self.parsed = start + at as u64;
+                continue;
+            };
+            at += RECORD_BYTES;
+            self.parsed = start + at as u64;
+            if record == Record::Seal {
+                let _ = file.sealed_at.set(self.parsed);
+                return;
+            }
+            self.apply(record, file.header.base.saturating_add(self.parsed));
+        }
+    }
+
+    fn apply(&mut self, record: Record, number: u64) {
+        let marks = |hard| if hard { Marks { soft: 0, hard: number } } else { Marks { soft: number, hard: 0 } };
+        match record {
+            Record::Seal => return,
+            Record::All { hard } => self.all = self.all.max(marks(hard)),
+            Record::Name { digest, hard } => {
+                let known = self.names.entry(digest).or_default();
+                *known = known.max(marks(hard));
+            }
+        }
+        self.latest = self.latest.max(number);
+    }
+
+    /// What has happened since `token` to something that goes by `names`. Call it on a view as long as the file was at
+    /// some moment after the question came up.
+    pub(crate) fn standing(&self, token: Token, names: impl Iterator<Item = u128>) -> io::Result<Standing> {
+        let header = &self.file.header;
+        let horizon = if token.lineage == header.lineage {
+            self.number()
+        } else {
+            match header.ancestors.iter().find(|&&(lineage, _)| lineage == token.lineage) {
+                Some(&(_, horizon)) => horizon,
+                None => return Ok(Standing::Gone),
+            }
+        };
+        // a token from beyond the history: the record it was taken from is lost, and with it what came after
+        if token.number > horizon {
+            return Ok(Standing::Gone);
+        }
+        let damage = self.damage();
+        if token.number >= self.latest.max(damage.hard) {
+            return Ok(Standing::Current);
+        }
+        let mut marks = self.all.max(damage);
+        for digest in names {
+            if marks.hard > token.number {
+                break;
+            }
+            marks = marks.max(self.file.marks(digest)?);
+            if let Some(&exact) = self.names.get(&digest) {
+                marks = marks.max(exact);
+            }
+        }
+        Ok(match marks {
+            Marks { hard, .. } if hard > token.number => Standing::Gone,
+            Marks { soft, .. } if soft > token.number => Standing::Invalidated,
+            _ => Standing::Current,
+        })
+    }
+}

@@ -1,0 +1,339 @@
+//! Stamps: the record of invalidations, in constant time and space, waiting for nobody.
+//!
+//! An invalidation appends one record to the current stamp file and syncs it. Where the record ends is its generation
+//! number: `O_APPEND` gives every record an end of its own, so no lock is needed and no frozen process is in the way. A
+//! full file is sealed by one more record and folded into the next file, which anybody may make, because everybody would
+//! make the same: the previous table plus all records before the seal. `link(2)` lets one of them win.
+//!
+//! The table has two rows of slots (a count-min sketch); an entry is invalid only if both rows say so. A false answer
+//! costs a fetch, never a wrong document.
+
+mod file;
+mod fold;
+mod format;
+
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use camino::Utf8PathBuf;
+use larder_system::{Clock, Disk, Handle, Open, retry, write_all};
+
+use self::file::{Fitness, OpenFault, StampFile, View};
+use self::format::{HeaderFault, RECORD_BYTES, RECORDS_AT, RECORDS_MAX, Record, digest};
+use crate::failure::{Context, Failure};
+use crate::folder;
+use crate::generation::{Standing, Token};
+use crate::invalidate::{Invalidation, Scope, Severity};
+use crate::key::Key;
+use crate::quarantine::Quarantine;
+use crate::temporary::Temporaries;
+
+/// How often an operation may find that the file it worked on is no longer the current one.
+const ATTEMPTS_MAX: u32 = 64;
+/// The most records appended by one call.
+const BATCH_MAX: usize = 1_024;
+/// What a stamp file's name ends in.
+const SUFFIX: &str = ".stamps";
+
+/// Why the record of invalidations cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A system call failed.
+    #[error(transparent)]
+    Failed(#[from] Failure),
+    /// It is of a version that only newer programs know.
+    #[error(
+        "the record of invalidations at {path} has version {version}, this program knows up to {}: use a newer larder, or another root",
+        format::VERSION
+    )]
+    Newer {
+        /// The file.
+        path: Utf8PathBuf,
+        /// Its version.
+        version: u32,
+    },
+    /// The file changed under every attempt.
+    #[error("the record of invalidations in {path} changed under {ATTEMPTS_MAX} attempts: try again")]
+    Unsettled {
+        /// The folder.
+        path: Utf8PathBuf,
+    },
+}
+
+/// The record of invalidations of one root.
+#[derive(Debug)]
+pub(crate) struct Stamps {
+    disk: Arc<dyn Disk>,
+    clock: Arc<dyn Clock>,
+    folder: Handle,
+    path: Utf8PathBuf,
+    writable: bool,
+    view: RwLock<Option<View>>,
+    /// One appender of this process at a time between its write and the look at where it ended.
+    turn: Mutex<()>,
+    /// One fold of this process at a time; others could, to no use.
+    folding: Mutex<()>,
+    /// The last file that this process made itself, and so knows to be of this boot and no copy.
+    made: AtomicU64,
+}
+
+fn name_of(sequence: u64) -> String {
+    format!("{sequence:016}{SUFFIX}")
+}
+
+fn sequence_of(name: &str) -> Option<u64> {
+    let digits = name.strip_suffix(SUFFIX)?;
+    (digits.len() == 16).then(|| digits.parse().ok()).flatten()
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Stamps {
+    pub(crate) fn new(
+        disk: Arc<dyn Disk>,
+        clock: Arc<dyn Clock>,
+        folder: Handle,
+        path: Utf8PathBuf,
+        writable: bool,
+    ) -> Self {
+        Self {
+            disk,
+            clock,
+            folder,
+            path,
+            writable,
+            view: RwLock::new(None),
+            turn: Mutex::new(()),
+            folding: Mutex::new(()),
+            made: AtomicU64::new(0),
+        }
+    }
+
+    /// The generation now.
+    pub(crate) fn token(&self) -> Result<Token, Error> {
+        self.with_view(|view| Ok(Token { lineage: view.file.header.lineage, number: view.number() }))?
+            .map_or_else(|| Ok(Token { lineage: 0, number: 0 }), Ok)
+    }
+
+    /// What has happened since `token` to `key` with `tags`.
+    pub(crate) fn standing(&self, token: Token, key: &Key, tags: &[crate::entry::Tag]) -> Result<Standing, Error> {
+        let names = std::iter::once_with(|| digest::key(key))
+            .chain(key.ancestors().map(digest::prefix))
+            .chain(tags.iter().map(digest::tag));
+        // without a record, anything may have been invalidated
+        Ok(self.with_view(|view| view.standing(token, names))?.unwrap_or(Standing::Gone))
+    }
+
+    /// Appends the records of `invalidations`, durably; returns the last one's generation.
+    pub(crate) fn append(
+        &self,
+        invalidations: &[Invalidation],
+        temporaries: &Temporaries,
+        quarantine: &Quarantine,
+    ) -> Result<Token, Error> {
+        let records: Vec<Record> = invalidations.iter().map(record_of).collect();
+        let mut last = self.token()?;
+        for batch in records.chunks(BATCH_MAX) {
+            last = self.append_batch(batch, temporaries, quarantine)?;
+        }
+        Ok(last)
+    }
+
+    fn append_batch(
+        &self,
+        batch: &[Record],
+        temporaries: &Temporaries,
+        quarantine: &Quarantine,
+    ) -> Result<Token, Error> {
+        for _ in 0..ATTEMPTS_MAX {
+            let file = self.appendable(temporaries, quarantine)?;
+            let (start, end) = self.write(&file, batch)?;
+            self.disk.sync_data(&file.handle).inspect_err(|_| self.forget()).context("sync", self.path_of(&file))?;
+            // whoever made the file may not have synced its name yet
+            if !file.named.load(Ordering::Acquire) {
+                self.disk.sync(&self.folder).context("sync", &self.path)?;
+                file.named.store(true, Ordering::Release);
+            }
+            self.with_view(|_| Ok(()))?;
+            let counted = match file.sealed_at.get() {
+                // folded from everything before the seal
+                Some(&seal) => end <= seal,
+                // an unsealed file that is not the last was made too late by a process that slept: nobody reads it
+                None => self.newest()?.is_some_and(|(sequence, _)| sequence == file.header.sequence),
+            };
+            if counted {
+                if end / RECORD_BYTES as u64 >= RECORDS_MAX {
+                    self.fold_if_idle(&file, temporaries, quarantine);
+                }
+                return Ok(Token { lineage: file.header.lineage, number: file.header.base.saturating_add(end) });
+            }
+            tracing::debug!(start, end, sequence = file.header.sequence, "appended behind a seal, once more");
+            self.forget();
+        }
+        Err(Error::Unsettled { path: self.path.clone() })
+    }
+
+    /// Appends; returns where the records begin and end.
+    fn write(&self, file: &StampFile, batch: &[Record]) -> Result<(u64, u64), Error> {
+        let mut bytes = Vec::with_capacity(batch.len() * RECORD_BYTES);
+        for record in batch {
+            bytes.extend_from_slice(&file.header.encode_record(record));
+        }
+        let _turn = locked(&self.turn);
+        write_all(&*self.disk, &file.handle, &[&bytes]).context("append to", self.path_of(file))?;
+        let position = self.disk.position(&file.handle).context("find the end of", self.path_of(file))?;
+        let end = position.saturating_sub(RECORDS_AT);
+        Ok((end.saturating_sub(bytes.len() as u64), end))
+    }
+
+    /// The current file, fit for appending: a new one is begun where it is not.
+    fn appendable(&self, temporaries: &Temporaries, quarantine: &Quarantine) -> Result<Arc<StampFile>, Error> {
+        for _ in 0..ATTEMPTS_MAX {
+            let current = self.with_view(|view| Ok(Arc::clone(&view.file)))?;
+            match current {
+                Some(file) if file.fit == Fitness::Fit && file.sealed_at.get().is_none() => return Ok(file),
+                Some(file) if file.fit == Fitness::ReadOnly => {
+                    return Err(
+                        Failure::new("append to", self.path_of(&file), io::ErrorKind::PermissionDenied.into()).into()
+                    );
+                }
+                current => self.fold(current.as_ref(), temporaries, quarantine)?,
+            }
+        }
+        Err(Error::Unsettled { path: self.path.clone() })
+    }
+
+    /// Begins the record where there is none.
+    pub(crate) fn begin(&self, temporaries: &Temporaries, quarantine: &Quarantine) -> Result<(), Error> {
+        if self.with_view(|_| Ok(()))?.is_none() {
+            self.fold(None, temporaries, quarantine)?;
+        }
+        Ok(())
+    }
+
+    /// Runs `ask` on a view that is as long as the current file was at some moment during this call; `None` without a
+    /// file.
+    fn with_view<T>(&self, ask: impl FnOnce(&View) -> io::Result<T>) -> Result<Option<T>, Error> {
+        {
+            let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some(view) = &*view
+                && !view.is_sealed()
+                && self.length(&view.file)? == Some(view.length)
+            {
+                return ask(view).map(Some).context("read", self.path_of(&view.file)).map_err(Error::from);
+            }
+        }
+        let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
+        for _ in 0..ATTEMPTS_MAX {
+            let Some(known) = &mut *view else {
+                match self.open_newest()? {
+                    Some(file) => *view = Some(View::of(Arc::new(file))),
+                    None => return Ok(None),
+                }
+                continue;
+            };
+            let Some(length) = self.length(&known.file)? else {
+                // its name is gone: folded away, or removed by a stranger
+                *view = None;
+                continue;
+            };
+            known.follow(length).context("read", self.path.join(name_of(known.file.header.sequence)))?;
+            if known.is_sealed()
+                && let Some(file) = self.open_newest()?
+                && file.header.sequence > known.file.header.sequence
+            {
+                *view = Some(View::of(Arc::new(file)));
+                continue;
+            }
+            return ask(known)
+                .map(Some)
+                .context("read", self.path.join(name_of(known.file.header.sequence)))
+                .map_err(Error::from);
+        }
+        Err(Error::Unsettled { path: self.path.clone() })
+    }
+
+    /// How many bytes of records the file has; `None` when it has no name any more.
+    fn length(&self, file: &StampFile) -> Result<Option<u64>, Error> {
+        let metadata = self.disk.metadata(&file.handle).context("look at", &self.path)?;
+        Ok((metadata.links > 0).then(|| metadata.length.saturating_sub(RECORDS_AT)))
+    }
+
+    /// Looks again at which file is the current one, the next time anything is asked.
+    fn forget(&self) {
+        *self.view.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// The newest stamp file's number and name.
+    fn newest(&self) -> Result<Option<(u64, String)>, Error> {
+        let names = folder::names(&*self.disk, &self.folder, Path::new(".")).context("list", &self.path)?;
+        let sequences = names.into_iter().filter_map(|listed| {
+            let name = listed.name.into_string().ok()?;
+            sequence_of(&name).map(|sequence| (sequence, name))
+        });
+        Ok(sequences.max())
+    }
+
+    fn open_newest(&self) -> Result<Option<StampFile>, Error> {
+        for _ in 0..ATTEMPTS_MAX {
+            let Some((_, name)) = self.newest()? else { return Ok(None) };
+            match self.open(&name) {
+                Ok(file) => return Ok(Some(file)),
+                // folded away between the listing and the opening
+                Err(OpenFault::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(OpenFault::Io(error)) => return Err(Failure::new("open", self.path.join(name), error).into()),
+                Err(OpenFault::Header(HeaderFault::Newer(version))) => {
+                    return Err(Error::Newer { path: self.path.join(name), version });
+                }
+                Err(OpenFault::Header(HeaderFault::Damaged)) => {
+                    tracing::warn!(name, "the record of invalidations is damaged: every entry counts as invalidated");
+                    return Ok(None);
+                }
+            }
+        }
+        Err(Error::Unsettled { path: self.path.clone() })
+    }
+
+    fn open(&self, name: &str) -> Result<StampFile, OpenFault> {
+        let path = Path::new(name);
+        let boot = self.boot();
+        if self.writable {
+            match retry(|| self.disk.open(&self.folder, path, Open::APPEND)) {
+                Ok(handle) => {
+                    let file = StampFile::open(Arc::clone(&self.disk), handle, true, boot)?;
+                    let ours = self.made.load(Ordering::Acquire) == file.header.sequence;
+                    return Ok(if ours { file.made_here() } else { file });
+                }
+                Err(error)
+                    if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) => {}
+                Err(error) => return Err(OpenFault::Io(error)),
+            }
+        }
+        let handle = retry(|| self.disk.open(&self.folder, path, Open::READ)).map_err(OpenFault::Io)?;
+        StampFile::open(Arc::clone(&self.disk), handle, false, boot)
+    }
+
+    fn boot(&self) -> u128 {
+        self.clock.boot().map_or(0, larder_system::Boot::number)
+    }
+
+    fn path_of(&self, file: &StampFile) -> Utf8PathBuf {
+        self.path.join(name_of(file.header.sequence))
+    }
+}
+
+fn record_of(invalidation: &Invalidation) -> Record {
+    let hard = invalidation.severity == Severity::Hard;
+    match &invalidation.scope {
+        Scope::Key(key) => Record::Name { digest: digest::key(key), hard },
+        Scope::Prefix(prefix) if prefix.as_str().is_empty() => Record::All { hard },
+        Scope::Prefix(prefix) => Record::Name { digest: digest::prefix(prefix.as_str()), hard },
+        Scope::Tag(tag) => Record::Name { digest: digest::tag(tag), hard },
+        Scope::All => Record::All { hard },
+    }
+}

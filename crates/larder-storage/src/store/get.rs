@@ -1,0 +1,221 @@
+//! Reading: three system calls and a look at the record of invalidations.
+
+use std::cell::RefCell;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use larder_lock::{Mode, Wait};
+use larder_system::{Disk, Handle, Open, read_to_limit, retry};
+
+use super::Store;
+use crate::entry::Entry;
+use crate::failure::Failure;
+use crate::generation::Standing;
+use crate::header::{self, Decoded, Fault, HEADER_BYTES_MAX};
+use crate::key::Key;
+use crate::location::Location;
+use crate::root::{self, ENTRIES, Root};
+use crate::stamps;
+
+/// Room for a header and 64 KiB of body: most documents come in one read, whose short count says that it was all.
+const BUFFER_BYTES: usize = 68 * 1024;
+/// A smaller document is copied out of the buffer, a larger one takes the buffer along.
+const COPIED_BYTES_MAX: usize = 16 * 1024;
+
+thread_local! {
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Why a read has no answer. What is damaged is no error but absent.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The root cannot be opened.
+    #[error(transparent)]
+    Root(#[from] root::Error),
+    /// The record of invalidations cannot be read.
+    #[error(transparent)]
+    Stamps(#[from] stamps::Error),
+    /// A system call failed.
+    #[error(transparent)]
+    Failed(#[from] Failure),
+}
+
+/// What a file turned out to be.
+#[derive(Debug)]
+pub(super) enum Read {
+    Absent,
+    /// Verified, header and body. Its standing is not known yet.
+    Whole(Decoded, Vec<u8>),
+    /// A format that only newer versions know.
+    Newer,
+    /// Larger than this store may read.
+    TooLarge,
+    Damaged(&'static str),
+}
+
+impl Store {
+    /// The document under `key`, whole and verified, unless it is absent, invalidated or damaged.
+    ///
+    /// A damaged file is set aside in `quarantine/` if nobody else is writing the key at the moment.
+    ///
+    /// # Errors
+    /// The root is unusable, or the system refuses a call: too many open files, no permission, a failing disk.
+    pub fn get(&self, key: &Key) -> Result<Option<Entry>, Error> {
+        let entry = self.get_with_invalidated(key)?;
+        Ok(entry.filter(|entry| entry.standing() == Standing::Current))
+    }
+
+    /// Like [`Store::get`], but also with a document that was invalidated softly, which its
+    /// [`standing`](Entry::standing) tells: a fallback when its upstream is down, or the base of a conditional request.
+    ///
+    /// # Errors
+    /// As [`Store::get`].
+    pub fn get_with_invalidated(&self, key: &Key) -> Result<Option<Entry>, Error> {
+        let Some(root) = self.reading()? else { return Ok(None) };
+        let location = Location::of(key);
+        let (decoded, bytes) = match self.read(&root, key, &location)? {
+            Read::Whole(decoded, bytes) => (decoded, bytes),
+            Read::Absent | Read::Newer | Read::TooLarge => return Ok(None),
+            Read::Damaged(reason) => {
+                self.set_aside(&root, key, &location, reason);
+                return Ok(None);
+            }
+        };
+        let Decoded { header, body_at } = decoded;
+        let standing = match root.stamps()? {
+            Some(stamps) => stamps.standing(header.token, key, header.metadata.tags())?,
+            None => Standing::Gone,
+        };
+        if standing == Standing::Gone {
+            return Ok(None);
+        }
+        let end = bytes.len();
+        Ok(Some(Entry::new(header, bytes, body_at..end, standing)))
+    }
+
+    /// Reads and judges the file at `location`.
+    pub(super) fn read(&self, root: &Root, key: &Key, location: &Location) -> Result<Read, Failure> {
+        let Some(entries) = root.entries()? else { return Ok(Read::Absent) };
+        let read = self.read_below(root.disk(), entries, location.path());
+        let read =
+            read.map_err(|error| Failure::new("read", root.path.join(ENTRIES).join(display(location)), error))?;
+        Ok(match read {
+            // the digest of another key, or a file that a stranger moved here
+            Read::Whole(decoded, _) if decoded.header.key != *key => {
+                if location.path().starts_with(crate::location::HASHED)
+                    && Location::of(&decoded.header.key) == *location
+                {
+                    Read::Absent
+                } else {
+                    Read::Damaged("it is another key's entry")
+                }
+            }
+            read => read,
+        })
+    }
+
+    pub(super) fn read_below(&self, disk: &dyn Disk, at: &Handle, path: &Path) -> io::Result<Read> {
+        let file = match retry(|| disk.open(at, path, Open::READ)) {
+            Ok(file) => file,
+            Err(error) => return unopened(error),
+        };
+        let read = BUFFER.with_borrow_mut(|buffer| self.read_file(disk, &file, buffer));
+        disk.close(file);
+        read
+    }
+
+    fn read_file(&self, disk: &dyn Disk, file: &Handle, buffer: &mut Vec<u8>) -> io::Result<Read> {
+        buffer.clear();
+        buffer.reserve(BUFFER_BYTES);
+        let capacity = buffer.capacity();
+        let count = match retry(|| disk.read(file, buffer)) {
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::IsADirectory => return Ok(Read::Damaged("it is a folder")),
+            // a FIFO that somebody holds open for writing
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return Ok(Read::Damaged("it is not a regular file"));
+            }
+            Err(error) => return Err(error),
+        };
+        let decoded = match header::decode(buffer) {
+            Ok(decoded) => decoded,
+            Err(Fault::Newer(version)) => {
+                tracing::debug!(version, "an entry of a newer format is left alone");
+                return Ok(Read::Newer);
+            }
+            Err(Fault::Damaged(reason)) => return Ok(Read::Damaged(reason)),
+        };
+        if decoded.header.length > self.body_bytes_max {
+            return Ok(Read::TooLarge);
+        }
+        let Some(expected) =
+            usize::try_from(decoded.header.length).ok().and_then(|length| length.checked_add(decoded.body_at))
+        else {
+            return Ok(Read::TooLarge);
+        };
+        // a short read is the end of a regular file; only a full buffer leaves a question
+        if count == capacity {
+            let more = expected.saturating_sub(buffer.len());
+            buffer.reserve_exact(more + 1);
+            if !read_to_limit(disk, file, buffer, more)? {
+                return Ok(Read::Damaged("it is longer than its header says"));
+            }
+        }
+        if buffer.len() != expected {
+            return Ok(Read::Damaged("its length is not what its header says"));
+        }
+        let body = buffer.get(decoded.body_at..).unwrap_or_default();
+        if header::checksum(body) != decoded.header.body_checksum {
+            return Ok(Read::Damaged("its body's checksum is wrong"));
+        }
+        let bytes = if buffer.len() <= COPIED_BYTES_MAX { buffer.clone() } else { std::mem::take(buffer) };
+        Ok(Read::Whole(decoded, bytes))
+    }
+
+    /// Moves a damaged file out of the way, under its key's lock, and only if the name still holds the file that is
+    /// damaged. What cannot be done now is left to the next reader: the file stays a miss.
+    pub(super) fn set_aside(&self, root: &Arc<Root>, key: &Key, location: &Location, reason: &'static str) {
+        let Ok(writing) = root.writing() else { return };
+        let Ok(_guard) = writing.locks.acquire(location.lock_name(), Mode::Exclusive, &Wait::none()) else { return };
+        let Ok(Some(entries)) = root.entries() else { return };
+        let folder = if location.folder().is_empty() { "." } else { location.folder() };
+        let Ok(parent) = retry(|| root.disk().open(entries, Path::new(folder), Open::FOLDER)) else { return };
+        // the lock keeps writers out: what is judged between two equal looks is what is moved
+        let before = root.disk().metadata_at(&parent, location.file());
+        let judged = self.read(root, key, location);
+        let after = root.disk().metadata_at(&parent, location.file());
+        if let (Ok(before), Ok(Read::Damaged(_)), Ok(after)) = (before, judged, after)
+            && before == after
+        {
+            writing.quarantine.take(&parent, location.file(), reason);
+        }
+        root.disk().close(parent);
+    }
+}
+
+/// What a refused open means.
+fn unopened(error: io::Error) -> io::Result<Read> {
+    match error.kind() {
+        // or a file stands where the key's folder would be
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Ok(Read::Absent),
+        _ if is_link(&error) => Ok(Read::Damaged("it is a symbolic link, or reached through one")),
+        // a socket, or a device without a driver
+        _ if error.raw_os_error() == Some(6) && cfg!(unix) => Ok(Read::Damaged("it is not a regular file")),
+        _ => Err(error),
+    }
+}
+
+/// Whether an open was refused because of a symbolic link (`ELOOP`).
+pub(super) fn is_link(error: &io::Error) -> bool {
+    let number = if cfg!(target_os = "linux") { 40 } else { 62 };
+    cfg!(unix) && error.raw_os_error() == Some(number)
+}
+
+fn display(location: &Location) -> String {
+    location.path().display().to_string()
+}
+
+/// Bound on what a header alone may take, for those that read no bodies.
+pub(super) const HEADER_READ_BYTES: usize = HEADER_BYTES_MAX;

@@ -1,0 +1,348 @@
+//! Publishing: written aside, synced, renamed under the key's own lock, the folder synced.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use larder_lock::{Mode, Wait};
+use larder_system::{Handle, Metadata, Open, Replace, retry, write_all};
+
+use super::get::Read;
+use super::place::{entry_path, folder_path, is_newer, is_still_ours, named, named_in, open_parent};
+use super::{ATTEMPTS_MAX, Store};
+use crate::entry::Entry;
+use crate::failure::{Context, Failure};
+use crate::generation::Standing;
+use crate::header::{self, Header};
+use crate::key::Key;
+use crate::location::Location;
+use crate::put::{Durability, Error, Published, Put};
+use crate::root::{self, Root, Writing};
+use crate::temporary::Temporary;
+
+/// How long a rename is refused by a reader on Windows before it is given up, and the first and longest pause.
+const SHARING_PAUSE_FIRST: Duration = Duration::from_millis(50);
+const SHARING_PAUSE_MAX: Duration = Duration::from_secs(1);
+const SHARING_ATTEMPTS_MAX: u32 = 8;
+
+/// A document on its way: everything but the place.
+struct Parcel<'a> {
+    key: &'a Key,
+    location: Location,
+    header: Header,
+    body: &'a [u8],
+    wait: &'a Wait,
+    /// Whether an invalidation since the header's token refuses it.
+    fenced: bool,
+    /// The file that must still be there when it is replaced.
+    over: Option<Metadata>,
+}
+
+/// How one attempt ended.
+enum Outcome {
+    Published(Published),
+    /// The root was replaced under it.
+    Again,
+}
+
+impl Store {
+    /// Stores `body` under `key`, in the place of what was there.
+    ///
+    /// At any moment, also when killed or when power is lost at any step, readers find what was there before or this
+    /// document, whole.
+    ///
+    /// # Errors
+    /// [`Error::NotDurable`] means that the document is published but its folder could not be synced. After every other
+    /// error what was stored before is still there, and nothing is left behind.
+    pub fn put(&self, key: &Key, body: &[u8], put: &Put) -> Result<Published, Error> {
+        let bytes = body.len() as u64;
+        if bytes > self.body_bytes_max {
+            return Err(Error::TooLarge { key: key.clone(), bytes, limit: self.body_bytes_max });
+        }
+        let body_checksum = header::checksum(body);
+        self.in_current_root(|root, writing| {
+            let location = Location::of(key);
+            let durability = match put.durability {
+                Some(durability) => durability,
+                None => self.durability_of(root, key, &location)?,
+            };
+            let token = match put.token {
+                Some(token) => token,
+                None => self.stamp(root)?,
+            };
+            let header = Header {
+                key: key.clone(),
+                token,
+                stored_ms: self.wall_ms(),
+                durability,
+                metadata: put.metadata.clone(),
+                length: bytes,
+                body_checksum,
+            };
+            let fenced = put.token.is_some();
+            let parcel = Parcel { key, location, header, body, wait: &put.wait, fenced, over: None };
+            self.publish(root, writing, &parcel)
+        })
+    }
+
+    /// Gives a stored document new metadata and a new generation, its body unchanged: what a `304 Not Modified` asks for.
+    /// The body is copied, not hashed again: its old checksum keeps vouching for it.
+    ///
+    /// `entry` is what was read before; `put` as for [`Store::put`], its metadata replacing the old.
+    ///
+    /// # Errors
+    /// [`Error::Changed`] when the key holds another document by now; otherwise as [`Store::put`].
+    pub fn renew(&self, entry: &Entry, put: &Put) -> Result<Published, Error> {
+        let key = entry.key();
+        self.in_current_root(|root, writing| {
+            let location = Location::of(key);
+            let changed = || Error::Changed { key: key.clone() };
+            let over = named(root, &location)?.ok_or_else(changed)?;
+            let Read::Whole(now, _) = self.read(root, key, &location)? else { return Err(changed()) };
+            let was = entry.header();
+            if (now.header.body_checksum, now.header.token, now.header.stored_ms)
+                != (was.body_checksum, was.token, was.stored_ms)
+            {
+                return Err(changed());
+            }
+            let token = match put.token {
+                Some(token) => token,
+                None => self.stamp(root)?,
+            };
+            let header = Header {
+                key: key.clone(),
+                token,
+                stored_ms: self.wall_ms(),
+                durability: put.durability.unwrap_or(was.durability),
+                metadata: put.metadata.clone(),
+                length: was.length,
+                body_checksum: was.body_checksum,
+            };
+            let fenced = put.token.is_some();
+            let parcel =
+                Parcel { key, location, header, body: entry.body(), wait: &put.wait, fenced, over: Some(over) };
+            self.publish(root, writing, &parcel)
+        })
+    }
+
+    /// Removes what is stored under `key`, and its lock file; returns whether there was anything. With
+    /// [`Durability::Full`] it stays removed after loss of power.
+    ///
+    /// An invalidation is the way to say that a document no longer counts; this frees its space. A fetch on its way is
+    /// not fenced by it.
+    ///
+    /// # Errors
+    /// As [`Store::put`].
+    pub fn remove(&self, key: &Key, durability: Durability, wait: &Wait) -> Result<bool, Error> {
+        let Some(_) = self.reading()? else { return Ok(false) };
+        let root = self.for_writing()?;
+        let writing = root.writing()?;
+        let location = Location::of(key);
+        let guard = acquire(writing, key, &location, wait)?;
+        let path = entry_path(&root, &location);
+        let Some(entries) = root.entries().map_err(Error::from)? else { return Ok(false) };
+        let parent = match retry(|| root.disk().open(entries, folder_path(&location), Open::FOLDER)) {
+            Ok(parent) => parent,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(Failure::new("open the folder of", path, error).into()),
+        };
+        let removed = remove_in(&root, &parent, &location, key, durability);
+        root.disk().close(parent);
+        if matches!(removed, Ok(true)) {
+            // nobody waits for a lock file that is gone: takers look again
+            let _ = guard.retire();
+        }
+        removed
+    }
+
+    /// Runs `attempt` in the root that the path stands for, again when it was replaced meanwhile.
+    fn in_current_root(
+        &self,
+        attempt: impl Fn(&Arc<Root>, &Writing) -> Result<Outcome, Error>,
+    ) -> Result<Published, Error> {
+        for _ in 0..ATTEMPTS_MAX {
+            let root = self.for_writing_unchecked()?;
+            match attempt(&root, root.writing()?) {
+                Ok(Outcome::Published(published)) => return Ok(published),
+                // a vanished root fails in many ways: what counts is whether it is still there
+                Err(error) if root.is_current() => return Err(error),
+                Ok(Outcome::Again) | Err(_) => self.reopen(&root),
+            }
+        }
+        Err(root::Error::Replaced { path: self.path.clone() }.into())
+    }
+
+    fn publish(&self, root: &Arc<Root>, writing: &Writing, parcel: &Parcel<'_>) -> Result<Outcome, Error> {
+        let header = parcel.header.encode().map_err(|_| Error::HeaderTooLong { key: parcel.key.clone() })?;
+        let temporary = writing.temporaries.create()?;
+        let path = temporary.path();
+        let file = temporary.handle()?;
+        write_all(root.disk(), file, &[&header, parcel.body]).context("write", &path)?;
+        let durable = parcel.header.durability == Durability::Full;
+        if durable {
+            root.disk().sync(file).context("sync", &path)?;
+        }
+        let guard = acquire(writing, parcel.key, &parcel.location, parcel.wait)?;
+        let parent = open_parent(root, writing, &parcel.location, durable)?;
+        // an advisory lock was looked at when it was taken, an instant ago; a lease may have run out since
+        let held =
+            if root.format.is_lease() { guard.check().map_err(|source| lost(parcel.key, source)) } else { Ok(()) };
+        let moved = held.and_then(|()| self.move_in(root, writing, parcel, temporary, &parent));
+        drop(guard);
+        let published = match moved {
+            Ok(true) if durable => settle(root, parcel, &parent).map(|()| true),
+            other => other,
+        };
+        root.disk().close(parent);
+        let (token, durability) = (parcel.header.token, parcel.header.durability);
+        published.map(|done| if done { Outcome::Published(Published { token, durability }) } else { Outcome::Again })
+    }
+
+    /// Gives the finished file its name; false when the root was replaced.
+    fn move_in(
+        &self,
+        root: &Arc<Root>,
+        writing: &Writing,
+        parcel: &Parcel<'_>,
+        temporary: Temporary<'_>,
+        parent: &Handle,
+    ) -> Result<bool, Error> {
+        if parcel.fenced && is_fenced(root, parcel)? {
+            return Err(Error::Fenced { key: parcel.key.clone() });
+        }
+        if let Some(over) = &parcel.over
+            && named_in(root, parent, &parcel.location)?.as_ref() != Some(over)
+        {
+            return Err(Error::Changed { key: parcel.key.clone() });
+        }
+        // before each publication: is this still the folder that everybody else sees?
+        if !root.is_current() {
+            return Ok(false);
+        }
+        let path = entry_path(root, &parcel.location);
+        let (from, _) = temporary.folder();
+        let previous = root.take_kept(parcel.location.path());
+        let mut replace = if is_still_ours(root, previous.as_ref()) { Replace::Yes } else { Replace::No };
+        for _ in 0..ATTEMPTS_MAX {
+            match self.rename(root, (from, temporary.name()), (parent, parcel.location.file()), replace) {
+                Ok(()) => {
+                    if let Some(previous) = previous {
+                        root.disk().close(previous);
+                    }
+                    if let Some(file) = temporary.disarm() {
+                        root.keep(parcel.location.path(), file, parcel.body.len());
+                    }
+                    return Ok(true);
+                }
+                Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
+                    writing.quarantine.take(parent, parcel.location.file(), "a folder in an entry's place");
+                }
+                // taken, or a file system that cannot tell: look first, then replace
+                Err(error) if replace == Replace::No && must_look(&error) => {
+                    if is_newer(root, parent, &parcel.location)? {
+                        let (key, path) = (parcel.key.clone(), parcel.location.path().to_owned());
+                        return Err(Error::NewerFormat { key, path });
+                    }
+                    replace = Replace::Yes;
+                }
+                Err(error) => return Err(Failure::new("publish", path, error).into()),
+            }
+        }
+        Err(Failure::new("publish", path, io::ErrorKind::ResourceBusy.into()).into())
+    }
+
+    /// Renames, patiently where a reader's open handle is in the way (Windows).
+    fn rename(&self, root: &Root, from: (&Handle, &Path), to: (&Handle, &Path), replace: Replace) -> io::Result<()> {
+        let mut pause = SHARING_PAUSE_FIRST;
+        for _ in 1..SHARING_ATTEMPTS_MAX {
+            match retry(|| root.disk().rename(from.0, from.1, to.0, to.1, replace)) {
+                Err(error) if is_sharing_violation(&error) => {
+                    self.around.clock.sleep(pause);
+                    pause = (pause * 2).min(SHARING_PAUSE_MAX);
+                }
+                done => return done,
+            }
+        }
+        retry(|| root.disk().rename(from.0, from.1, to.0, to.1, replace))
+    }
+
+    /// The generation now.
+    fn stamp(&self, root: &Root) -> Result<crate::Token, Error> {
+        match root.stamps()? {
+            Some(stamps) => Ok(stamps.token()?),
+            None => Err(root::Error::Replaced { path: self.path.clone() }.into()),
+        }
+    }
+
+    /// How durable the present entry is; fully, where there is none that can be read.
+    fn durability_of(&self, root: &Root, key: &Key, location: &Location) -> Result<Durability, Error> {
+        match self.read(root, key, location)? {
+            Read::Whole(decoded, _) => Ok(decoded.header.durability),
+            _ => Ok(Durability::Full),
+        }
+    }
+}
+
+fn acquire(writing: &Writing, key: &Key, location: &Location, wait: &Wait) -> Result<larder_lock::Guard, Error> {
+    let guard = writing.locks.acquire(location.lock_name(), Mode::Exclusive, wait);
+    guard.map_err(|source| Error::Locked { key: key.clone(), source })
+}
+
+fn lost(key: &Key, source: larder_lock::check::Error) -> Error {
+    Error::LockLost { key: key.clone(), source }
+}
+
+/// Whether a refused rename without replacing says only that somebody must look first.
+fn must_look(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(error.kind(), Kind::AlreadyExists | Kind::InvalidInput | Kind::Unsupported)
+        || (cfg!(target_os = "linux") && error.raw_os_error() == Some(38))
+}
+
+/// `ERROR_ACCESS_DENIED`, `ERROR_SHARING_VIOLATION`, `ERROR_LOCK_VIOLATION`: a reader, a scanner or an indexer has the
+/// file open for a moment.
+fn is_sharing_violation(error: &io::Error) -> bool {
+    cfg!(windows) && matches!(error.raw_os_error(), Some(5 | 32 | 33))
+}
+
+/// Syncs the folder, together with whoever else is about to.
+fn settle(root: &Root, parcel: &Parcel<'_>, parent: &Handle) -> Result<(), Error> {
+    let synced = root.syncs.sync(root.disk(), folder_path(&parcel.location), parent);
+    synced.map_err(|error| {
+        let source = Failure::new("sync the folder of", entry_path(root, &parcel.location), error);
+        Error::NotDurable { key: parcel.key.clone(), source }
+    })
+}
+
+fn is_fenced(root: &Root, parcel: &Parcel<'_>) -> Result<bool, Error> {
+    let Some(stamps) = root.stamps()? else { return Ok(true) };
+    let standing = stamps.standing(parcel.header.token, parcel.key, parcel.header.metadata.tags())?;
+    Ok(standing != Standing::Current)
+}
+
+fn remove_in(
+    root: &Arc<Root>,
+    parent: &Handle,
+    location: &Location,
+    key: &Key,
+    durability: Durability,
+) -> Result<bool, Error> {
+    let path = entry_path(root, location);
+    if is_newer(root, parent, location)? {
+        return Err(Error::NewerFormat { key: key.clone(), path: location.path().to_owned() });
+    }
+    match retry(|| root.disk().remove_file(parent, location.file())) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(Failure::new("remove", path, error).into()),
+    }
+    if durability == Durability::Full {
+        let synced = root.syncs.sync(root.disk(), folder_path(location), parent);
+        synced.map_err(|error| Error::NotDurable {
+            key: key.clone(),
+            source: Failure::new("sync the folder of", path, error),
+        })?;
+    }
+    Ok(true)
+}

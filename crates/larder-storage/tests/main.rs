@@ -1,0 +1,3 @@
+//! The tests of larder-storage, one module a theme.
+
+mod store;
