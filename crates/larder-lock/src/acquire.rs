@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::line::{Place, Turn};
+use crate::guard::Hold;
+use crate::line::{Place, Seat, Turn};
 use crate::locks::Shared;
 use crate::name::{NAME_BYTES_MAX, Name};
 use crate::waiting::{Call, Stop};
@@ -158,16 +159,16 @@ pub(crate) fn run(shared: &Arc<Shared>, text: &str, mode: Mode, wait: &Wait) -> 
     let name = Name::new(text).ok_or(Error::NameTooLong { length: text.len() })?;
     let mut call = Call::new(shared, &name, mode, wait);
     match attempt(&mut call) {
-        Ok(guard) => {
+        Ok((hold, seat)) => {
             call.won();
-            Ok(guard)
+            Ok(Guard::new(Arc::clone(shared), name, mode, hold, seat))
         }
         Err(Failure::Stopped(stop)) => Err(call.lost(stop)),
         Err(Failure::Failed(error)) => Err(error),
     }
 }
 
-fn attempt(call: &mut Call<'_>) -> Result<Guard, Failure> {
+fn attempt(call: &mut Call<'_>) -> Result<(Hold, Seat), Failure> {
     if call.wait.cancellation().is_some_and(crate::Cancellation::is_cancelled) {
         return Err(Stop::Cancelled.into());
     }
@@ -179,7 +180,7 @@ fn attempt(call: &mut Call<'_>) -> Result<Guard, Failure> {
         None => advisory::take(call)?,
         Some(length) => lease::take(call, length)?,
     };
-    Ok(Guard::new(Arc::clone(call.shared), call.name.clone(), call.mode, hold, turn.taken(call.mode)))
+    Ok((hold, turn.taken(call.mode)))
 }
 
 /// The turn of this caller among those of its process.

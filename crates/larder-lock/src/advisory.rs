@@ -13,15 +13,12 @@ use crate::guard::Hold;
 use crate::helper::{Answer, Helper};
 use crate::locks::Shared;
 use crate::name::Name;
-use crate::process::Stamp;
+use crate::process::{self, Stamp};
 use crate::waiting::Call;
 use crate::{errno, holder};
 
 /// How often a lock file may disappear under one caller's hands.
 const ATTEMPTS_MAX: u32 = 100;
-
-/// How often a lock file is tried again that another process is just giving its proper mode.
-const MODE_ATTEMPTS_MAX: u32 = 50;
 
 /// A held lock: its descriptor, and which file that is.
 #[derive(Debug)]
@@ -32,21 +29,21 @@ pub(crate) struct Held {
 
 /// Takes the lock within the caller's terms.
 pub(crate) fn take(call: &mut Call<'_>) -> Result<Hold, Failure> {
-    let (shared, path) = (call.shared, call.name.lock_file());
+    let (shared, name) = (call.shared, call.name);
     for _ in 0..ATTEMPTS_MAX {
-        let file = match shared.kept.take(call.name.hash()) {
+        let file = match shared.kept.take(name.hash()) {
             Some(file) => file,
-            None => open(call, &path)?,
+            None => open(shared, name)?,
         };
         let granted = match retry(|| shared.disk.try_lock(&file, call.mode)) {
             Ok(granted) => granted,
             Err(source) => {
                 shared.disk.close(file);
-                return Err(refused(shared, &path, source).into());
+                return Err(refused(shared, name, source).into());
             }
         };
-        let file = if granted { Some(file) } else { wait_for(call, file, &path)? };
-        if let Some(held) = file.map(|file| settle(shared, &path, file)).transpose()?.flatten() {
+        let file = if granted { Some(file) } else { wait_for(call, file)? };
+        if let Some(held) = file.map(|file| settle(shared, name, file)).transpose()?.flatten() {
             record(shared, &held.file);
             return Ok(Hold::Advisory(held));
         }
@@ -55,36 +52,32 @@ pub(crate) fn take(call: &mut Call<'_>) -> Result<Hold, Failure> {
             call.still_wanted()?;
         }
     }
-    Err(Error::Unstable { file: shared.path_of(&path), attempts: ATTEMPTS_MAX }.into())
+    Err(Error::Unstable { file: shared.path_of(&name.lock_file()), attempts: ATTEMPTS_MAX }.into())
 }
 
 /// Opens the lock file, making it if it is absent. A hostile umask makes a file that its own maker can use but nobody
-/// else can open until [`settle`] has given it its mode: that is waited for a little, any other refusal is final.
-fn open(call: &mut Call<'_>, path: &Path) -> Result<Handle, Failure> {
-    let shared = call.shared;
-    let mut backoff = Backoff::new();
-    for attempt in 0.. {
-        match retry(|| shared.disk.open(&shared.folder, path, Open::CREATE_OR_OPEN)) {
-            Ok(file) => return Ok(file),
-            Err(error)
-                if error.kind() == io::ErrorKind::PermissionDenied
-                    && attempt < MODE_ATTEMPTS_MAX
-                    && call.waits()
-                    && is_unfinished(shared, path) =>
-            {
-                call.pause(Some(backoff.next()))?;
+/// can open until [`settle`] has given it its mode. A maker that is killed before that never does, so whoever finds the
+/// file so does it in its place; any other refusal is final.
+fn open(shared: &Shared, name: &Name) -> Result<Handle, Error> {
+    let path = &name.lock_file();
+    let open = || retry(|| shared.disk.open(&shared.folder, path, Open::CREATE_OR_OPEN));
+    open()
+        .or_else(|error| {
+            if error.kind() == io::ErrorKind::PermissionDenied && is_unfinished(shared, path) {
+                retry(|| shared.disk.set_mode_at(&shared.folder, path, 0o600))?;
+                return open();
             }
-            Err(source) => return Err(open_failed(shared, path, source).into()),
-        }
-    }
-    Err(Error::Unstable { file: shared.path_of(path), attempts: MODE_ATTEMPTS_MAX }.into())
+            Err(error)
+        })
+        .map_err(|source| open_failed(shared, path, source))
 }
 
 fn is_unfinished(shared: &Shared, path: &Path) -> bool {
-    shared
-        .disk
-        .metadata_at(&shared.folder, path)
-        .is_ok_and(|found| found.kind == Kind::File && found.mode & 0o600 != 0o600)
+    cfg!(unix)
+        && shared
+            .disk
+            .metadata_at(&shared.folder, path)
+            .is_ok_and(|found| found.kind == Kind::File && found.mode & 0o600 != 0o600)
 }
 
 fn open_failed(shared: &Shared, path: &Path, source: io::Error) -> Error {
@@ -97,8 +90,8 @@ fn open_failed(shared: &Shared, path: &Path, source: io::Error) -> Error {
 }
 
 /// An error of the lock call itself, never contention.
-fn refused(shared: &Shared, path: &Path, source: io::Error) -> Error {
-    let file = shared.path_of(path);
+fn refused(shared: &Shared, name: &Name, source: io::Error) -> Error {
+    let file = shared.path_of(&name.lock_file());
     if errno::says_no_locks(&source) {
         Error::Unsupported { file, source }
     } else if source.kind() == io::ErrorKind::PermissionDenied {
@@ -109,17 +102,18 @@ fn refused(shared: &Shared, path: &Path, source: io::Error) -> Error {
 }
 
 /// After each grant: whether the locked file still has a name. One that has none is closed; the lock on it is nobody's.
-fn settle(shared: &Shared, path: &Path, file: Handle) -> Result<Option<Held>, Error> {
+fn settle(shared: &Shared, name: &Name, file: Handle) -> Result<Option<Held>, Error> {
+    let path = || shared.path_of(&name.lock_file());
     let found = match shared.disk.metadata(&file) {
         Ok(found) => found,
         Err(source) => {
             shared.disk.close(file);
-            return Err(Error::Io { action: "look at lock file", file: shared.path_of(path), source });
+            return Err(Error::Io { action: "look at lock file", file: path(), source });
         }
     };
     if found.kind != Kind::File {
         shared.disk.close(file);
-        return Err(Error::Foreign { file: shared.path_of(path) });
+        return Err(Error::Foreign { file: path() });
     }
     if found.links == 0 {
         shared.disk.close(file);
@@ -131,14 +125,14 @@ fn settle(shared: &Shared, path: &Path, file: Handle) -> Result<Option<Held>, Er
         && let Err(source) = retry(|| shared.disk.set_mode(&file, 0o600))
     {
         shared.disk.close(file);
-        return Err(Error::Io { action: "set the mode of lock file", file: shared.path_of(path), source });
+        return Err(Error::Io { action: "set the mode of lock file", file: path(), source });
     }
     Ok(Some(Held { file, found }))
 }
 
 /// Waits until the lock is granted on some descriptor of the file. `None` when the file has lost its name, or the helper
 /// went away: the caller starts over.
-fn wait_for(call: &mut Call<'_>, file: Handle, path: &Path) -> Result<Option<Handle>, Failure> {
+fn wait_for(call: &mut Call<'_>, file: Handle) -> Result<Option<Handle>, Failure> {
     let shared = call.shared;
     if !call.waits() {
         shared.disk.close(file);
@@ -155,12 +149,12 @@ fn wait_for(call: &mut Call<'_>, file: Handle, path: &Path) -> Result<Option<Han
     };
     let key = shared.key(call.name);
     match Helper::hire(key, &shared.disk, file, &found, call.mode, &latch) {
-        Ok(helper) => wait_with(call, &helper, path),
-        Err(file) => poll(call, file, path),
+        Ok(helper) => wait_with(call, &helper),
+        Err(file) => poll(call, file),
     }
 }
 
-fn wait_with(call: &mut Call<'_>, helper: &Helper, path: &Path) -> Result<Option<Handle>, Failure> {
+fn wait_with(call: &mut Call<'_>, helper: &Helper) -> Result<Option<Handle>, Failure> {
     loop {
         let (answer, stop) = match helper.ask() {
             Answer::Pending => match call.pause(None) {
@@ -171,7 +165,7 @@ fn wait_with(call: &mut Call<'_>, helper: &Helper, path: &Path) -> Result<Option
         };
         return match (answer, stop) {
             (Answer::Back(Ok(file)), _) => Ok(Some(file)),
-            (Answer::Back(Err(source)), _) => Err(refused(call.shared, path, source).into()),
+            (Answer::Back(Err(source)), _) => Err(refused(call.shared, call.name, source).into()),
             (_, Some(stop)) => Err(stop.into()),
             (Answer::Pending | Answer::Gone, None) => Ok(None),
         };
@@ -179,7 +173,7 @@ fn wait_with(call: &mut Call<'_>, helper: &Helper, path: &Path) -> Result<Option
 }
 
 /// The declared last resort, when there is no helper to be had.
-fn poll(call: &mut Call<'_>, file: Handle, path: &Path) -> Result<Option<Handle>, Failure> {
+fn poll(call: &mut Call<'_>, file: Handle) -> Result<Option<Handle>, Failure> {
     let shared = call.shared;
     let mut backoff = Backoff::new();
     let failure = loop {
@@ -189,7 +183,7 @@ fn poll(call: &mut Call<'_>, file: Handle, path: &Path) -> Result<Option<Handle>
         match retry(|| shared.disk.try_lock(&file, call.mode)) {
             Ok(true) => return Ok(Some(file)),
             Ok(false) => {}
-            Err(source) => break Failure::Failed(refused(shared, path, source)),
+            Err(source) => break Failure::Failed(refused(shared, call.name, source)),
         }
     };
     shared.disk.close(file);
@@ -201,9 +195,14 @@ fn record(shared: &Shared, file: &Handle) {
     if !shared.options.record_holder {
         return;
     }
-    let stamp = Stamp::now(shared.clock.as_ref(), shared.options.label.as_deref());
-    let Some(bytes) = holder::encode(stamp) else { return };
-    if let Err(error) = write_all_at(shared.disk.as_ref(), file, &bytes, 0) {
+    let (disk, clock) = (shared.disk.as_ref(), shared.clock.as_ref());
+    let stamp = || Stamp::now(clock, shared.options.label.as_deref());
+    let template = shared.template.get_or_init(|| holder::Template::new(stamp()));
+    let written = match template.as_ref().and_then(|template| template.at(process::wall_ms(clock))) {
+        Some(record) => write_all_at(disk, file, &record, 0),
+        None => holder::encode(stamp()).map_or(Ok(()), |record| write_all_at(disk, file, &record, 0)),
+    };
+    if let Err(error) = written {
         tracing::debug!(%error, "the holder of a lock could not be recorded");
     }
 }

@@ -18,6 +18,11 @@ const NO_LOCKS: &[i32] = &[1, 50]; // ERROR_INVALID_FUNCTION, ERROR_NOT_SUPPORTE
 )))]
 const NO_LOCKS: &[i32] = &[];
 
+/// Whether what was asked for has lost its name meanwhile; network file systems say so in their own way.
+pub(crate) fn says_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::StaleNetworkFileHandle)
+}
+
 /// Whether the answer of a lock call means that this file system has no locks (`ENOSYS`, `EOPNOTSUPP`, `ENOLCK`, or
 /// NFS's `EBADF`), as opposed to somebody having one.
 pub(crate) fn says_no_locks(error: &io::Error) -> bool {

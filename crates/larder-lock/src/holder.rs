@@ -87,6 +87,38 @@ pub(crate) fn encode(stamp: Stamp) -> Option<Vec<u8>> {
     padded(&Record { holder: stamp }, RECORD_BYTES)
 }
 
+/// The record of one process, in which only the time changes: rendering it anew would cost as much as the lock.
+#[derive(Debug)]
+pub(crate) struct Template {
+    pid: u32,
+    bytes: Vec<u8>,
+    digits: std::ops::Range<usize>,
+}
+
+const SINCE: &[u8] = b"\"since_ms\":";
+
+impl Template {
+    pub(crate) fn new(stamp: Stamp) -> Option<Self> {
+        let (pid, length) = (stamp.pid, stamp.since_ms.to_string().len());
+        let bytes = encode(stamp)?;
+        let start = bytes.windows(SINCE.len()).position(|window| window == SINCE)? + SINCE.len();
+        Some(Self { pid, bytes, digits: start..start + length })
+    }
+
+    /// The record with another time; `None` when the process is another one (after a bare `fork`) or the time has
+    /// another number of digits.
+    pub(crate) fn at(&self, since_ms: u64) -> Option<[u8; RECORD_BYTES]> {
+        let mut record: [u8; RECORD_BYTES] = self.bytes.as_slice().try_into().ok()?;
+        let mut rest = since_ms;
+        for digit in record.get_mut(self.digits.clone())?.iter_mut().rev() {
+            *digit = b'0' + u8::try_from(rest % 10).ok()?;
+            rest /= 10;
+        }
+        let fits = rest == 0 && record.get(self.digits.start) != Some(&b'0') && self.pid == std::process::id();
+        fits.then_some(record)
+    }
+}
+
 /// `value` as one line of JSON, filled up with spaces to exactly `size` bytes.
 pub(crate) fn padded<T: Serialize>(value: &T, size: usize) -> Option<Vec<u8>> {
     let mut line = serde_json::to_vec(value).ok()?;
@@ -100,8 +132,12 @@ pub(crate) fn padded<T: Serialize>(value: &T, size: usize) -> Option<Vec<u8>> {
 
 /// The stamp in a lock file's bytes; anything else than a record is nobody.
 pub(crate) fn decode(bytes: &[u8]) -> Option<Stamp> {
-    let line = bytes.split(|byte| *byte == b'\n').next()?;
-    serde_json::from_slice::<Record>(line).ok().map(|record| record.holder)
+    serde_json::from_slice::<Record>(line(bytes)?).ok().map(|record| record.holder)
+}
+
+/// The line of a record; one without its end is a record cut short.
+pub(crate) fn line(bytes: &[u8]) -> Option<&[u8]> {
+    bytes.get(..bytes.iter().position(|byte| *byte == b'\n')?)
 }
 
 /// What the open lock file says of its last holder. It may have gone since.
@@ -111,14 +147,34 @@ pub(crate) fn recorded(disk: &dyn Disk, file: &Handle) -> Option<Stamp> {
     decode(bytes.get(..have)?)
 }
 
-/// Names the holder of the advisory lock file `name`, from the system's table and from its record.
-pub(crate) fn of_file(disk: &dyn Disk, folder: &Handle, name: &Path) -> Holder {
+/// How much the name of a holder may cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effort {
+    /// Tens of microseconds: what is written in the file.
+    Glance,
+    /// On Linux, if need be, the kernel's whole table: it takes milliseconds, during which no lock changes hands on the
+    /// machine. For the end of a wait, not for each refusal.
+    Search,
+}
+
+/// Names the holder of the advisory lock file `name`.
+pub(crate) fn of_file(disk: &dyn Disk, folder: &Handle, name: &Path, effort: Effort) -> Holder {
     let Ok(file) = disk.open(folder, name, Open::READ) else { return Holder::unknown() };
     let found = disk.metadata(&file).ok();
     let stamp = recorded(disk, &file);
     disk.close(file);
-    let rows = found.and_then(|found| Some(rows_of(&found, &table::held()?))).unwrap_or_default();
-    join(rows.first().map(|row| row.pid), stamp)
+    if let (Some(found), Some(stamp)) = (&found, &stamp)
+        && table::is_held_by(stamp.pid, found)
+    {
+        return Holder::from_stamp(stamp);
+    }
+    match (effort, found) {
+        (Effort::Glance, _) | (_, None) => join(None, stamp),
+        (Effort::Search, Some(found)) => {
+            let rows = table::held().map(|rows| rows_of(&found, &rows)).unwrap_or_default();
+            join(rows.first().map(|row| row.pid), stamp)
+        }
+    }
 }
 
 /// The rows that are about one file.
@@ -164,6 +220,22 @@ mod tests {
     }
 
     #[test]
+    fn a_template_gives_the_record_of_another_moment() {
+        let own = Stamp { pid: std::process::id(), ..stamp() };
+        let template = Template::new(own.clone()).unwrap();
+        let later = Stamp { since_ms: 1_999_999_999_999, ..own };
+        assert_eq!(template.at(later.since_ms).map(Vec::from), encode(later));
+    }
+
+    #[test]
+    fn a_template_refuses_a_time_that_does_not_fit_and_another_process() {
+        let template = Template::new(Stamp { pid: std::process::id(), ..stamp() }).unwrap();
+        assert_eq!(template.at(99_999_999_999_999), None);
+        assert_eq!(template.at(7), None);
+        assert_eq!(Template::new(stamp()).unwrap().at(1_709_210_096_000).is_some(), std::process::id() == 7);
+    }
+
+    #[test]
     fn a_record_that_would_not_fit_is_not_cut_but_left_out() {
         let long = Stamp { label: Some("x".repeat(RECORD_BYTES)), ..stamp() };
         assert_eq!(encode(long), None);
@@ -193,7 +265,7 @@ mod tests {
         }
 
         #[test]
-        fn a_record_cut_short_is_nobody(length in 0_usize..150) {
+        fn a_record_cut_short_is_nobody(length in 0..RECORD_BYTES) {
             let bytes = encode(stamp()).unwrap();
             prop_assert_eq!(decode(&bytes[..length]), None);
         }

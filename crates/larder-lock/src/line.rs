@@ -6,17 +6,45 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::Mode;
 use crate::park::{Latch, locked};
 
 /// One name in one folder, however many [`Locks`](crate::Locks) this process has made for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Key {
     pub(crate) device: u64,
     pub(crate) inode: u64,
     pub(crate) hash: u128,
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // The name's own hash is uniform; equality still looks at all of it, and at the folder.
+        state.write_u64(u64::try_from(self.hash & u128::from(u64::MAX)).unwrap_or_default());
+    }
+}
+
+/// Passes on a number that is a hash already. Names are hashed by BLAKE3, so nobody can make them collide on purpose.
+#[derive(Debug, Default)]
+pub(crate) struct Uniform(u64);
+
+impl Hasher for Uniform {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
 }
 
 #[derive(Debug, Default)]
@@ -47,7 +75,7 @@ impl Line {
     }
 }
 
-type Lines = Mutex<HashMap<Key, Line>>;
+type Lines = Mutex<HashMap<Key, Line, BuildHasherDefault<Uniform>>>;
 
 const SHARDS: usize = 16;
 

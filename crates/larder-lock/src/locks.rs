@@ -1,8 +1,8 @@
 //! A folder of named locks.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -41,6 +41,7 @@ pub(crate) struct Shared {
     pub(crate) options: Options,
     pub(crate) kept: Kept,
     pub(crate) seen: lease::Seen,
+    pub(crate) template: OnceLock<Option<holder::Template>>,
     device: u64,
     inode: u64,
 }
@@ -86,8 +87,8 @@ impl Locks {
         // Without a look at the folder nothing tells whether two `Locks` are for the same one; then each queues for itself.
         let (device, inode) = identity(&disk, &folder);
         let kept = Kept::new(options.kept_descriptors);
-        let seen = lease::Seen::default();
-        Self { shared: Arc::new(Shared { disk, clock, folder, place, options, kept, seen, device, inode }) }
+        let (seen, template) = (lease::Seen::default(), OnceLock::new());
+        Self { shared: Arc::new(Shared { disk, clock, folder, place, options, kept, seen, template, device, inode }) }
     }
 
     /// Takes the lock `name`, any text of at most 1,024 bytes, within the terms of `wait`.
@@ -179,11 +180,11 @@ impl Shared {
         }
     }
 
-    pub(crate) fn holder_of(&self, name: &Name) -> Holder {
+    pub(crate) fn holder_of(&self, name: &Name, effort: holder::Effort) -> Holder {
         if self.lease_length().is_some() {
             lease::holder_of(self, name)
         } else {
-            holder::of_file(self.disk.as_ref(), &self.folder, &name.lock_file())
+            holder::of_file(self.disk.as_ref(), &self.folder, &name.lock_file(), effort)
         }
     }
 

@@ -17,7 +17,7 @@ pub trait Observer: Send + Sync {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// The lock is not to be had at once; the wait begins.
+    /// The lock is not to be had at once; the wait has begun, and this caller has its place in it.
     Started {
         /// Who has it, as far as can be told.
         holder: &'a Holder,

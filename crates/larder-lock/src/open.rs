@@ -104,18 +104,12 @@ pub(crate) fn folder(
     options: &Options,
 ) -> Result<(Arc<Handle>, Backend), Error> {
     let io = |action| move |source| Error::Io { action, path: path.to_owned(), source };
-    let made = match disk.make_root(path.as_std_path()) {
-        Ok(()) => true,
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
+    match disk.make_root(path.as_std_path()) {
+        Ok(()) => finish(disk.as_ref(), path).map_err(io("set the mode of folder"))?,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(io("make folder")(error)),
-    };
-    let folder = Arc::new(retry(|| disk.open_root(path.as_std_path())).map_err(io("open folder"))?);
-    if made && cfg!(unix) {
-        let mode = disk.metadata(&folder).map_err(io("look at folder"))?.mode;
-        if mode & 0o700 != 0o700 {
-            disk.set_mode(&folder, 0o700).map_err(io("set the mode of folder"))?;
-        }
     }
+    let folder = Arc::new(retry(|| disk.open_root(path.as_std_path())).map_err(io("open folder"))?);
     let opening = Opening { disk, folder, path };
     let asked = options.backend.clamped();
     for _ in 0..ATTEMPTS_MAX {
@@ -125,6 +119,17 @@ pub(crate) fn folder(
         opening.record(asked, options.probe_bound)?;
     }
     Err(io("record the backend in folder")(io::ErrorKind::ResourceBusy.into()))
+}
+
+/// Gives a folder just made the mode that a hostile umask may have kept from it.
+fn finish(disk: &dyn Disk, path: &Utf8Path) -> io::Result<()> {
+    if !cfg!(unix) || disk.root_metadata(path.as_std_path())?.mode & 0o700 == 0o700 {
+        return Ok(());
+    }
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
+    let parent = if parent.as_str().is_empty() { Utf8Path::new(".") } else { parent };
+    let parent = retry(|| disk.open_root(parent.as_std_path()))?;
+    disk.set_mode_at(&parent, Path::new(name), 0o700)
 }
 
 impl Opening<'_> {

@@ -53,8 +53,7 @@ pub(crate) fn run(shared: &Shared, files_max: usize) -> Result<Swept, Error> {
             let idle = line::is_idle(&shared.key_of(hash));
             count(&mut swept, &if idle { lease::remove_unheld(shared, hash, path, length) } else { Ok(false) });
         } else if file.starts_with(lease::chain::NEW_PREFIX) {
-            lease::chain::discard(shared, path);
-            swept.leftovers += 1;
+            swept.leftovers += usize::from(lease::chain::discard_leftover(shared, path));
         } else if file.starts_with(lease::chain::OLD_PREFIX) {
             lease::chain::remove_old(shared, path);
             swept.leftovers += 1;

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use crate::acquire::Error;
 use crate::cancel::Subscription;
+use crate::holder::Effort;
 use crate::locks::Shared;
 use crate::name::Name;
 use crate::observe::Event;
 use crate::park::Latch;
-use crate::{Bound, Holder, Mode, Wait};
+use crate::{Bound, Holder, Mode, Observer, Wait};
 
 /// One call, from its start; it becomes a wait when it has to.
 pub(crate) struct Call<'a> {
@@ -24,6 +25,7 @@ pub(crate) struct Call<'a> {
 struct Waiting {
     latch: Arc<Latch>,
     report_at: Duration,
+    announced: bool,
     _subscription: Option<Subscription>,
 }
 
@@ -45,7 +47,7 @@ impl<'a> Call<'a> {
         self.wait.bound() != Bound::None
     }
 
-    /// What wakes this caller. The first time, the observer hears that the wait begins.
+    /// What wakes this caller.
     pub(crate) fn latch(&mut self) -> Arc<Latch> {
         if let Some(waiting) = &self.waiting {
             return Arc::clone(&waiting.latch);
@@ -53,14 +55,28 @@ impl<'a> Call<'a> {
         let latch = Arc::new(Latch::default());
         let subscription = self.wait.cancellation().map(|cancellation| cancellation.subscribe(&latch));
         let report_at = self.shared.clock.monotonic().saturating_add(self.shared.options.report_every);
-        self.waiting = Some(Waiting { latch: Arc::clone(&latch), report_at, _subscription: subscription });
-        self.tell(|holder| Event::Started { holder });
+        let waiting = Waiting { latch: Arc::clone(&latch), report_at, announced: false, _subscription: subscription };
+        self.waiting = Some(waiting);
         latch
+    }
+
+    /// Tells the observer that the wait begins; by then this caller has its place among those who wait.
+    fn announce(&mut self) {
+        let new = self.waiting.as_mut().is_some_and(|waiting| !std::mem::replace(&mut waiting.announced, true));
+        if new {
+            self.tell(Effort::Glance, |holder| Event::Started { holder });
+        }
+    }
+
+    /// Who hears how the wait ends: whoever heard that it began.
+    fn audience(&self) -> Option<&'a dyn Observer> {
+        self.waiting.as_ref().filter(|waiting| waiting.announced).and(self.wait.watcher())
     }
 
     /// Waits for a wake-up, for `at_most`, or for a report that is due: the caller looks again after each.
     pub(crate) fn pause(&mut self, at_most: Option<Duration>) -> Result<(), Stop> {
         let latch = self.latch();
+        self.announce();
         self.still_wanted()?;
         let now = self.shared.clock.monotonic();
         let left = match self.wait.bound() {
@@ -105,29 +121,31 @@ impl<'a> Call<'a> {
         };
         if due {
             let waited = self.waited();
-            self.tell(|holder| Event::StillWaiting { holder, waited });
+            self.tell(Effort::Search, |holder| Event::StillWaiting { holder, waited });
         }
     }
 
     /// Naming the holder costs some system calls, so it is done only for somebody who listens.
-    fn tell(&self, event: impl for<'h> FnOnce(&'h Holder) -> Event<'h>) {
+    fn tell(&self, effort: Effort, event: impl for<'h> FnOnce(&'h Holder) -> Event<'h>) {
         if let Some(observer) = self.wait.watcher() {
-            observer.observe(self.name.text(), &event(&self.shared.holder_of(self.name)));
+            observer.observe(self.name.text(), &event(&self.shared.holder_of(self.name, effort)));
         }
     }
 
     /// To be called when the lock is got.
     pub(crate) fn won(&self) {
-        if let (Some(_), Some(observer)) = (&self.waiting, self.wait.watcher()) {
+        if let Some(observer) = self.audience() {
             observer.observe(self.name.text(), &Event::Acquired { waited: self.waited() });
         }
     }
 
     /// The error for a wait that ended without the lock.
     pub(crate) fn lost(&self, stop: Stop) -> Error {
-        let holder = self.shared.holder_of(self.name);
+        // A refusal without a wait is often one of many tries, and must be as cheap as a grant.
+        let effort = if self.waits() { Effort::Search } else { Effort::Glance };
+        let holder = self.shared.holder_of(self.name, effort);
         let (name, waited) = (self.name.text().to_owned(), self.waited());
-        if let (Some(_), Some(observer)) = (&self.waiting, self.wait.watcher()) {
+        if let Some(observer) = self.audience() {
             let event = match stop {
                 Stop::TimedOut => Event::TimedOut { holder: &holder, waited },
                 Stop::Cancelled => Event::Cancelled { waited },

@@ -25,13 +25,17 @@ pub(crate) fn names(disk: &dyn Disk, at: &Handle, path: &Path) -> io::Result<Vec
     listed
 }
 
-/// Opens the folder `path` below `at`, making what is missing. With `durable`, every folder made is synced into its
-/// parent before it returns.
+/// Opens the folder `path` below `at`, making what is missing. With `durable`, every folder on the way is synced into its
+/// parent before it returns, also those that were there: whoever made them may not have come to it, or not have wanted to.
 pub(crate) fn open_or_make(disk: &dyn Disk, at: &Handle, path: &Path, durable: bool) -> io::Result<Handle> {
-    let first = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-    match retry(|| disk.open(at, first, Open::FOLDER)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        opened => return opened,
+    if path.as_os_str().is_empty() {
+        return retry(|| disk.open(at, Path::new("."), Open::FOLDER));
+    }
+    if !durable {
+        match retry(|| disk.open(at, path, Open::FOLDER)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            opened => return opened,
+        }
     }
     let mut parent: Option<Handle> = None;
     for component in path.components() {
@@ -54,7 +58,6 @@ fn make(disk: &dyn Disk, at: &Handle, name: &Path, durable: bool) -> io::Result<
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(error),
     }
-    // also when it was there: whoever made it may not have come to the sync
     if durable { disk.sync(at) } else { Ok(()) }
 }
 

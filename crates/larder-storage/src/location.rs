@@ -106,16 +106,21 @@ fn encode(segment: &str, out: &mut String) {
     let start = out.len();
     let bytes = segment.as_bytes();
     let last = bytes.len().saturating_sub(1);
-    let reserved = is_reserved(segment);
-    for (at, &byte) in bytes.iter().enumerate() {
-        let literal = match byte {
-            b'a'..=b'z' => !(at == 0 && reserved),
-            b'0'..=b'9' | b'_' | b'@' | b'+' | b'=' | b',' => true,
-            b'-' => at != 0,
-            b'.' => at != 0 && at != last,
-            _ => false,
-        };
-        if literal { out.push(char::from(byte)) } else { escape(byte, out) }
+    // the common case: nothing to escape
+    let edges = !matches!(bytes.first(), Some(b'-' | b'.')) && !bytes.ends_with(b".");
+    if edges && bytes.iter().all(|&byte| is_plain(byte)) && !is_reserved(segment) {
+        out.push_str(segment);
+    } else {
+        let reserved = is_reserved(segment);
+        for (at, &byte) in bytes.iter().enumerate() {
+            let literal = match byte {
+                b'a'..=b'z' => !(at == 0 && reserved),
+                b'-' => at != 0,
+                b'.' => at != 0 && at != last,
+                other => is_plain(other),
+            };
+            if literal { out.push(char::from(byte)) } else { escape(byte, out) }
+        }
     }
     if out.len() - start > SEGMENT_BYTES_MAX {
         let mut keep = start + READABLE_BYTES_MAX;
@@ -127,6 +132,21 @@ fn encode(segment: &str, out: &mut String) {
         out.push_str("%h");
         out.push_str(&digest(segment));
     }
+}
+
+/// Whether a byte may stand for itself, somewhere in a name.
+fn is_plain(byte: u8) -> bool {
+    const PLAIN: [bool; 256] = {
+        let mut plain = [false; 256];
+        let mut at = 0;
+        let signs = b"abcdefghijklmnopqrstuvwxyz0123456789_@+=,-.";
+        while at < signs.len() {
+            plain[signs[at] as usize] = true;
+            at += 1;
+        }
+        plain
+    };
+    PLAIN.get(usize::from(byte)).copied().unwrap_or(false)
 }
 
 /// A folder whose name would end like a file's has its last dot escaped.

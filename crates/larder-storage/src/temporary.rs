@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use larder_lock::{Guard, Locks, Mode, Wait};
-use larder_system::{Disk, Handle, Open, unique};
+use larder_system::{Disk, Handle, Open, unique, write_all};
 
 use crate::failure::{Context, Failure};
 
@@ -42,6 +42,8 @@ pub(crate) struct Temporary<'a> {
     owner: &'a Temporaries,
     handle: Option<Handle>,
     name: String,
+    /// How many bytes were written to it.
+    length: u64,
 }
 
 /// The name of a session's lock.
@@ -68,7 +70,7 @@ impl Temporaries {
         let name = format!("{}.{}", session.name, self.count.fetch_add(1, Ordering::Relaxed));
         let handle = larder_system::retry(|| self.disk.open(&self.folder, Path::new(&name), Open::CREATE_NEW))
             .context("create", self.path.join(&name))?;
-        let temporary = Temporary { owner: self, handle: Some(handle), name };
+        let temporary = Temporary { owner: self, handle: Some(handle), name, length: 0 };
         if session.strict_mode {
             self.disk.set_mode(temporary.handle()?, 0o600).context("set the mode of", temporary.path())?;
         }
@@ -119,6 +121,22 @@ impl Temporaries {
 impl<'a> Temporary<'a> {
     pub(crate) fn handle(&self) -> Result<&Handle, Failure> {
         self.handle.as_ref().ok_or_else(|| Failure::new("use", self.path(), io::ErrorKind::NotFound.into()))
+    }
+
+    /// Writes all parts, one after the other.
+    pub(crate) fn write(&mut self, parts: &[&[u8]]) -> Result<(), Failure> {
+        write_all(&*self.owner.disk, self.handle()?, parts).context("write", self.path())?;
+        self.length += parts.iter().map(|part| part.len() as u64).sum::<u64>();
+        Ok(())
+    }
+
+    /// Content and metadata to stable storage.
+    pub(crate) fn sync(&self) -> Result<(), Failure> {
+        self.owner.disk.sync(self.handle()?).context("sync", self.path())
+    }
+
+    pub(crate) fn length(&self) -> u64 {
+        self.length
     }
 
     pub(crate) fn name(&self) -> &Path {

@@ -4,9 +4,9 @@
 
 mod journal_setup;
 
-use std::error::Error as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use journal_setup::{Seen, all_of, home, home_with, journal_in, journal_on, wait};
@@ -14,7 +14,7 @@ use larder_storage::journal::{
     Appended, Durability, Event, Journal, Options, RECORD_LENGTH_MAX, append, compact, follow, reach,
 };
 use larder_system::{Disk, Kind, Open, Replace, SystemDisk, write_all_at};
-use larder_testkit::{FaultDisk, Gate, Operation, Scratch, SimDisk, VirtualClock, errno};
+use larder_testkit::{Action, FaultDisk, Gate, Operation, Scratch, SimDisk, VirtualClock};
 
 const FILE: &str = "tasks.journal";
 
@@ -118,11 +118,10 @@ fn threads_that_append_while_a_sync_runs_share_the_next_one() {
         journal.append(&["first"], Durability::Synced, &wait()).unwrap();
         let gate = Gate::new();
         let held = Arc::clone(&gate);
-        let first = std::sync::atomic::AtomicBool::new(true);
+        let first = AtomicBool::new(true);
         disk.before(move |call| {
-            let is_held =
-                call.operation == Operation::SyncData && first.swap(false, std::sync::atomic::Ordering::SeqCst);
-            if is_held { larder_testkit::Action::Hold(Arc::clone(&held)) } else { larder_testkit::Action::Proceed }
+            let is_held = call.operation == Operation::SyncData && first.swap(false, Ordering::SeqCst);
+            if is_held { Action::Hold(Arc::clone(&held)) } else { Action::Proceed }
         });
         disk.reset();
         std::thread::scope(|scope| {
@@ -131,10 +130,13 @@ fn threads_that_append_while_a_sync_runs_share_the_next_one() {
             let others: Vec<_> = (0..THREADS)
                 .map(|_| scope.spawn(|| journal.append(&["other"], Durability::Synced, &wait()).unwrap()))
                 .collect();
-            // all have written, so that all but the slowest wait for the sync that is held
+            // nobody can finish before the gate opens, unless by failing; once all have written, all but the slowest
+            // wait for the sync that is held
             let mut follower = journal.follow();
             let mut seen = Seen::default();
-            while seen.records.len() < 2 + others.len() {
+            while seen.records.len() < 2 + others.len()
+                && !others.iter().any(std::thread::ScopedJoinHandle::is_finished)
+            {
                 seen.poll(&mut follower);
                 std::thread::yield_now();
             }
@@ -236,13 +238,33 @@ fn a_journal_cut_at_any_length_reads_as_its_whole_batches_and_takes_more() {
             let mut seen = Seen::default();
             seen.poll(&mut follower);
             assert_eq!(seen.texts(), expected, "cut at {length}, then {} bytes", rest.len());
-            append(&journal_on(&sim), &["more"]);
+            let end = append(&journal_on(&sim), &["more"]).end;
+            let behind = sim.read_file("/tasks.journal").unwrap().split_off(usize::try_from(end).unwrap());
+            assert!(behind.iter().all(|byte| *byte == 0), "cut at {length}: what was torn is cut off");
             expected.push("more");
             seen.poll(&mut follower);
             assert_eq!(seen.texts(), expected, "cut at {length}, then {} bytes, then appended", rest.len());
             assert_eq!(all_of(&journal_on(&sim)).texts(), expected);
         }
     }
+}
+
+#[test]
+fn a_batch_that_never_got_to_its_end_proves_no_damage_before_it() {
+    let sim = SimDisk::new();
+    let journal = journal_on(&sim);
+    append(&journal, &["a"]);
+    let (lost, torn) = (append(&journal, &["b"]), append(&journal, &["c"]));
+    let mut bytes = sim.read_file("/tasks.journal").unwrap();
+    let end = usize::try_from(torn.end).unwrap();
+    bytes[end - 16..end].fill(0);
+    bytes[usize::try_from(lost.offset).unwrap()..usize::try_from(lost.end).unwrap()].fill(0);
+    plant(&sim, &bytes);
+    let (mut follower, mut seen) = (journal_on(&sim).follow(), Seen::default());
+    seen.poll(&mut follower);
+    let next = append(&journal_on(&sim), &["d"]);
+    seen.poll(&mut follower);
+    assert_eq!((next.offset, seen.texts()), (lost.offset, vec!["a".to_owned(), "d".to_owned()]));
 }
 
 #[test]
@@ -341,6 +363,31 @@ fn a_file_that_a_stranger_swapped_is_not_written_through_the_old_descriptor() {
 }
 
 #[test]
+fn a_lock_file_removed_while_the_lock_is_held_stops_the_write() {
+    let sim = SimDisk::new();
+    let clock = Arc::new(VirtualClock::new());
+    let journal = journal_in(&home_with(Arc::new(sim.clone()), Arc::new(sim.clone()), Path::new("/"), clock.clone()));
+    append(&journal, &["a"]);
+    let remove_lock_files = || {
+        let root = sim.open_root(Path::new("/")).unwrap();
+        for path in sim.tree().keys().filter(|path| path.extension().is_some_and(|extension| extension == "lock")) {
+            sim.remove_file(&root, Path::new(path.file_name().unwrap())).unwrap();
+        }
+    };
+    let mut exclusive = journal.exclusive(&wait()).unwrap();
+    remove_lock_files();
+    clock.advance(Duration::from_millis(2));
+    let refused = exclusive.append(&["b"], Durability::Unsynced).unwrap_err();
+    assert!(matches!(refused, append::Error::LockLost { .. }), "{refused}");
+    drop(exclusive);
+    let exclusive = journal.exclusive(&wait()).unwrap();
+    remove_lock_files();
+    let refused = exclusive.compact([""; 0]).unwrap_err();
+    assert!(matches!(refused, compact::Error::LockLost { .. }), "{refused}");
+    assert_eq!(all_of(&journal).texts(), ["a"]);
+}
+
+#[test]
 fn limits_are_refused_before_anything_is_written() {
     let sim = SimDisk::new();
     let home = home(Arc::new(sim.clone()), Path::new("/"));
@@ -361,20 +408,24 @@ fn limits_are_refused_before_anything_is_written() {
 }
 
 #[test]
-fn a_descriptor_whose_sync_failed_is_not_used_again() {
-    let sim = Arc::new(SimDisk::new());
-    let disk = Arc::new(FaultDisk::over(sim.clone()));
-    let journal = journal_in(&home_with(disk.clone(), sim, Path::new("/"), Arc::new(VirtualClock::new())));
-    journal.append(&["a"], Durability::Synced, &wait()).unwrap();
-    disk.fail_operation(Operation::SyncData, errno::EIO, 1);
-    let error = journal.append(&["b"], Durability::Synced, &wait()).unwrap_err();
-    let append::Error::NotDurable { appended: Some(appended), .. } = &error else { panic!("{error}") };
-    assert_eq!(appended.first_sequence, 1);
-    assert!(error.source().is_some(), "the cause is there to see");
-    disk.reset();
-    journal.append(&["c"], Durability::Synced, &wait()).unwrap();
-    assert_eq!(disk.count_of(Operation::Open), 1, "opened anew");
-    assert_eq!(all_of(&journal).texts(), ["a", "b", "c"]);
+fn an_unreadable_file_that_was_replaced_meanwhile_is_not_set_aside() {
+    let (sim, good) = (SimDisk::new(), SimDisk::new());
+    append(&journal_on(&good), &["good"]);
+    let good = good.read_file("/tasks.journal").unwrap();
+    plant(&sim, b"foreign");
+    let disk = Arc::new(FaultDisk::over(Arc::new(sim.clone())));
+    let clock = Arc::new(VirtualClock::new());
+    let journal = journal_in(&home_with(disk.clone(), Arc::new(sim.clone()), Path::new("/"), clock));
+    let (looks, stranger, bytes) = (AtomicUsize::new(0), sim.clone(), good.clone());
+    disk.before(move |call| {
+        // the first look finds the name, the second is the one before it is moved
+        if call.operation == Operation::MetadataAt && looks.fetch_add(1, Ordering::SeqCst) == 1 {
+            plant(&stranger, &bytes);
+        }
+        Action::Proceed
+    });
+    assert!(journal.append(&["a"], Durability::Unsynced, &wait()).is_err());
+    assert_eq!(sim.read_file("/tasks.journal"), Some(good));
 }
 
 #[test]
@@ -382,9 +433,10 @@ fn a_full_disk_takes_nothing_away_and_lets_compaction_make_room() {
     let sim = SimDisk::new();
     let journal = journal_on(&sim);
     let big = "x".repeat(40_000);
-    append(&journal, &["a", &big]);
+    let end = append(&journal, &["a", &big]).end;
     sim.set_capacity(42_000);
     assert!(matches!(journal.append(&[&big], Durability::Synced, &wait()), Err(append::Error::Write { .. })));
+    assert_eq!(sim.read_file("/tasks.journal").unwrap().len() as u64, end, "the part that fitted is cut off");
     assert_eq!(all_of(&journal_on(&sim)).records.len(), 2);
     append(&journal, &["b"]);
     journal.exclusive(&wait()).unwrap().compact(["a", "b"]).unwrap();

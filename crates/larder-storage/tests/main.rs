@@ -1,3 +1,11 @@
 //! The tests of larder-storage, one module a theme.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its own helpers too")]
 
+mod damage;
+mod generations;
+mod hostile;
+mod model;
+mod races;
+mod roots;
+mod shared;
 mod store;

@@ -1,19 +1,9 @@
 //! What the store promises while nothing goes wrong.
 
-use larder_storage::{Durability, Key, Metadata, Prefix, Put, Scope, Standing, Store, Wait, put};
+use larder_storage::{Durability, Metadata, Prefix, Put, Scope, Standing, Store, Wait, put};
 use larder_testkit::Scratch;
 
-fn key(text: &str) -> Key {
-    Key::new(text).unwrap()
-}
-
-fn relaxed() -> Put {
-    Put::new().durability(Durability::Relaxed)
-}
-
-fn body(store: &Store, text: &str) -> Option<Vec<u8>> {
-    store.get(&key(text)).unwrap().map(larder_storage::Entry::into_body)
-}
+use crate::shared::{body, key, relaxed};
 
 #[test]
 fn what_was_put_is_got_by_every_store_on_the_root() {
@@ -40,7 +30,7 @@ fn documents_of_every_size_come_back() {
     let scratch = Scratch::new("sizes");
     let store = Store::open(scratch.utf8_path()).unwrap();
     for size in [0, 1, 4095, 16 * 1024, 65_000, 69_000, 69_632, 70_000, 300_000] {
-        let document: Vec<u8> = (0..size).map(|at| (at % 251) as u8).collect();
+        let document: Vec<u8> = (0..=250).cycle().take(size).collect();
         store.put(&key("big"), &document, &relaxed()).unwrap();
         assert_eq!(body(&store, "big").as_deref(), Some(document.as_slice()), "{size}");
     }

@@ -65,3 +65,44 @@ impl Clock for SystemClock {
         std::thread::sleep(duration);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn monotonic_time_never_goes_back() {
+        let clock = SystemClock::new();
+        let mut before = clock.monotonic();
+        for _ in 0..10_000 {
+            let now = clock.monotonic();
+            assert!(now >= before, "{now:?} after {before:?}");
+            before = now;
+        }
+    }
+
+    #[test]
+    fn a_sleep_takes_at_least_its_time() {
+        let clock = SystemClock::new();
+        let before = clock.monotonic();
+        clock.sleep(Duration::from_millis(5));
+        assert!(clock.monotonic() >= before + Duration::from_millis(5));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn two_clocks_of_one_boot_tell_the_same_monotonic_time() {
+        let (one, other) = (SystemClock::new(), SystemClock::new());
+        let before = one.monotonic();
+        let between = other.monotonic();
+        assert!(before <= between && between <= one.monotonic());
+    }
+
+    #[test]
+    fn the_boot_is_the_same_on_every_look() {
+        let clock = SystemClock::new();
+        assert_eq!(clock.boot(), Boot::current());
+        assert_eq!(clock.boot(), SystemClock::new().boot());
+        assert_eq!(clock.boot().is_some(), cfg!(target_os = "linux"));
+    }
+}

@@ -230,6 +230,10 @@ pub trait Disk: fmt::Debug + Send + Sync {
     /// The file's own position; for a file opened to append, where this handle's last write ended.
     fn position(&self, file: &Handle) -> io::Result<u64>;
 
+    /// Moves the file's own position to the end and tells where that is: the length, for less than half of what
+    /// [`Disk::metadata`] costs.
+    fn seek_end(&self, file: &Handle) -> io::Result<u64>;
+
     /// Sets the length: cuts off what is beyond, or adds a hole that reads as zeros.
     fn set_length(&self, file: &Handle, length: u64) -> io::Result<()>;
 

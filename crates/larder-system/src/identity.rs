@@ -77,3 +77,22 @@ pub fn host_name() -> String {
     let name = std::env::var("COMPUTERNAME").ok();
     name.filter(|name| !name.is_empty()).unwrap_or_else(|| "localhost".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_identities_of_one_process_differ_only_in_their_draw() {
+        let (one, other) = (Identity::new().unwrap(), Identity::new().unwrap());
+        assert_ne!(one, other);
+        assert_eq!((one.pid, &one.host), (std::process::id(), &other.host));
+        assert!(!one.host.is_empty());
+    }
+
+    #[test]
+    fn a_boot_shows_all_its_digits() {
+        assert_eq!(Boot::from_number(0xab).to_string(), format!("{}ab", "0".repeat(30)));
+        assert_eq!(Boot::from_number(0xab).number(), 0xab);
+    }
+}

@@ -16,8 +16,8 @@
 //! use std::path::Path;
 //!
 //! # fn main() -> std::io::Result<()> {
-//! # let scratch = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/doc-system");
-//! # let path = scratch.as_path();
+//! # let place = std::env::temp_dir().join(format!("larder-system-{:016x}", larder_system::unique()?));
+//! # let path = place.as_path();
 //! let disk = SystemDisk::new();
 //! disk.make_root(path)?;
 //! let root = disk.open_root(path)?;
@@ -26,7 +26,7 @@
 //! disk.sync(&file)?;
 //! disk.rename(&root, Path::new("note.new"), &root, Path::new("note"), Replace::Yes)?;
 //! disk.sync(&root)?;
-//! # Ok(())
+//! # std::fs::remove_dir_all(path)
 //! # }
 //! ```
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -36,7 +36,8 @@ mod disk;
 mod identity;
 #[cfg(any(not(unix), test))]
 mod portable;
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests;
 mod transfer;
 #[cfg(unix)]
@@ -52,3 +53,7 @@ pub use portable::PortableDisk as SystemDisk;
 pub use transfer::{read_exact_at, read_to_limit, retry, write_all, write_all_at};
 #[cfg(unix)]
 pub use unix::SystemDisk;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

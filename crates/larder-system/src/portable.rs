@@ -133,8 +133,9 @@ fn kind_of(kind: std::fs::FileType) -> Kind {
     }
 }
 
-fn nanoseconds(time: io::Result<std::time::SystemTime>) -> i128 {
-    let Ok(time) = time else { return 0 };
+/// Since 1970; 0 where the platform does not tell.
+fn nanoseconds(time: Option<std::time::SystemTime>) -> i128 {
+    let Some(time) = time else { return 0 };
     match time.duration_since(std::time::SystemTime::UNIX_EPOCH) {
         Ok(after) => i128::try_from(after.as_nanos()).unwrap_or(i128::MAX),
         Err(before) => -i128::try_from(before.duration().as_nanos()).unwrap_or(i128::MAX),
@@ -142,7 +143,7 @@ fn nanoseconds(time: io::Result<std::time::SystemTime>) -> i128 {
 }
 
 fn metadata_of(found: &std::fs::Metadata) -> Metadata {
-    let modified_ns = nanoseconds(found.modified());
+    let modified_ns = nanoseconds(found.modified().ok());
     let metadata = Metadata {
         kind: kind_of(found.file_type()),
         device: 0,
@@ -181,7 +182,7 @@ fn with_platform(metadata: Metadata, found: &std::fs::Metadata) -> Metadata {
 
 #[cfg(not(any(unix, windows)))]
 fn with_platform(metadata: Metadata, found: &std::fs::Metadata) -> Metadata {
-    let created = nanoseconds(found.created());
+    let created = nanoseconds(found.created().ok());
     Metadata { inode: u64::try_from(created).unwrap_or(0), ..metadata }
 }
 
@@ -210,7 +211,7 @@ mod number {
         pub(super) const IS_FOLDER: i32 = 336;
         pub(super) const IS_LINK: i32 = 1921;
         pub(super) const LEADS_OUT: i32 = 17;
-        pub(super) const UNSUPPORTED: i32 = 50;
+        pub(super) const UNSUPPORTED: i32 = 120;
     }
 
     pub(super) fn bad_handle() -> io::Error {
@@ -349,6 +350,12 @@ impl Disk for PortableDisk {
         let opened = Opened::of(file)?;
         let _cursor = opened.cursor();
         opened.file()?.stream_position()
+    }
+
+    fn seek_end(&self, file: &Handle) -> io::Result<u64> {
+        let opened = Opened::of(file)?;
+        let _cursor = opened.cursor();
+        opened.file()?.seek(SeekFrom::End(0))
     }
 
     fn set_length(&self, file: &Handle, length: u64) -> io::Result<()> {

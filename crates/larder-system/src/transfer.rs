@@ -93,3 +93,45 @@ pub fn read_to_limit(disk: &dyn Disk, file: &Handle, buffer: &mut Vec<u8>, limit
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn interrupted() -> io::Error {
+        io::ErrorKind::Interrupted.into()
+    }
+
+    #[test]
+    fn an_interrupted_call_is_tried_again_until_it_is_not() {
+        let mut left = 3;
+        let answer = retry(|| {
+            if left == 0 {
+                return Ok("done");
+            }
+            left -= 1;
+            Err(interrupted())
+        });
+        assert_eq!(answer.unwrap(), "done");
+    }
+
+    #[test]
+    fn a_call_that_is_always_interrupted_is_reported_in_the_end() {
+        let mut calls = 0;
+        let answer: io::Result<()> = retry(|| {
+            calls += 1;
+            Err(interrupted())
+        });
+        assert_eq!((answer.unwrap_err().kind(), calls), (io::ErrorKind::Interrupted, ATTEMPTS_MAX + 1));
+    }
+
+    #[test]
+    fn any_other_error_is_not_tried_again() {
+        let mut calls = 0;
+        let answer: io::Result<()> = retry(|| {
+            calls += 1;
+            Err(io::ErrorKind::StorageFull.into())
+        });
+        assert_eq!((answer.unwrap_err().kind(), calls), (io::ErrorKind::StorageFull, 1));
+    }
+}

@@ -65,7 +65,8 @@ impl SystemDisk {
         use rustix::io::Errno;
         if !self.walk.load(Ordering::Relaxed) {
             let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-            match rustix::fs::openat2(at, path, flags, mode, resolve) {
+            // NO_SYMLINKS covers the last component, too; with NOFOLLOW beside it, a link asked for as a folder is ENOTDIR.
+            match rustix::fs::openat2(at, path, flags.difference(OFlags::NOFOLLOW), mode, resolve) {
                 // ENOSYS: older than Linux 5.6; EPERM: a sandbox that knows no openat2, told from a refusal by asking again
                 Err(Errno::NOSYS | Errno::PERM) => {
                     let file = Self::open_by_walking(at, path, flags, mode)?;
@@ -215,6 +216,10 @@ impl Disk for SystemDisk {
 
     fn position(&self, file: &Handle) -> io::Result<u64> {
         Ok(rustix::fs::tell(file_of(file)?)?)
+    }
+
+    fn seek_end(&self, file: &Handle) -> io::Result<u64> {
+        Ok(rustix::fs::seek(file_of(file)?, rustix::fs::SeekFrom::End(0))?)
     }
 
     fn set_length(&self, file: &Handle, length: u64) -> io::Result<()> {

@@ -35,7 +35,7 @@ numbers! {
     /// The device failed.
     EIO = IO, 1117;
     /// A folder, where a file was meant.
-    EISDIR = ISDIR, 267;
+    EISDIR = ISDIR, 336;
     /// A symbolic link, where none is followed.
     ELOOP = LOOP, 1921;
     /// This process has too many files open.
@@ -61,7 +61,7 @@ numbers! {
     /// The folder is not empty.
     ENOTEMPTY = NOTEMPTY, 145;
     /// Not supported by this file system.
-    EOPNOTSUPP = OPNOTSUPP, 50;
+    EOPNOTSUPP = OPNOTSUPP, 120;
     /// Not permitted.
     EPERM = PERM, 1314;
     /// The file system is read-only.

@@ -51,3 +51,7 @@ pub use scratch::Scratch;
 pub use seed::Seed;
 pub use sim::SimDisk;
 pub use upstream::{Answer, Failure, Hold, Upstream};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

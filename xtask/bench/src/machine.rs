@@ -11,6 +11,9 @@ pub(crate) struct Machine {
     cores: usize,
     system: String,
     file_system: String,
+    /// Of the last minute, before the run: above 1, others were at work, and flushes of theirs are in our times.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    load: Option<f64>,
 }
 
 impl Machine {
@@ -23,14 +26,25 @@ impl Machine {
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             system: format!("{} {} {}", part(name.sysname()), part(name.release()), part(name.machine())),
             file_system: file_system(&mounts, folder).unwrap_or("unknown").to_owned(),
+            load: std::fs::read_to_string("/proc/loadavg").ok().and_then(|text| load(&text)),
         }
     }
 }
 
 impl fmt::Display for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} cores, {}, file system {}", self.cores, self.system, self.file_system)
+        write!(f, "{} cores, {}, file system {}", self.cores, self.system, self.file_system)?;
+        match self.load {
+            Some(load) if load > 1.0 => write!(f, ", load {load:.2}: others are at work, do not trust times of writes"),
+            Some(load) => write!(f, ", load {load:.2}"),
+            None => Ok(()),
+        }
     }
+}
+
+/// The load of the last minute, from the text of `/proc/loadavg`.
+fn load(text: &str) -> Option<f64> {
+    text.split(' ').next()?.parse().ok()
 }
 
 /// The type of the innermost mount that holds `folder`, from the text of `/proc/self/mountinfo`.
@@ -55,6 +69,12 @@ mod tests {
     fn the_innermost_mount_around_the_folder_names_the_file_system() {
         assert_eq!(file_system(MOUNTS, Utf8Path::new("/mnt/fast/bench")), Some("tmpfs"));
         assert_eq!(file_system(MOUNTS, Utf8Path::new("/mnt/faster")), Some("ext4"));
+    }
+
+    #[test]
+    fn the_load_is_the_first_number() {
+        assert_eq!(load("2.50 1.29 0.60 1/97 4242\n"), Some(2.5));
+        assert_eq!(load(""), None);
     }
 
     #[test]

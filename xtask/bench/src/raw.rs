@@ -1,7 +1,7 @@
 //! The limits: the same bytes moved by bare system calls, with no check, no lock and no record.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
 
@@ -22,18 +22,19 @@ pub(crate) fn folder(path: &str) -> io::Result<OwnedFd> {
 }
 
 /// `openat`, `read`, `close`. The buffer must have room for one byte more than the file, so that one read is enough.
-pub(crate) fn read(folder: BorrowedFd<'_>, path: &str, buffer: &mut Vec<u8>) -> io::Result<()> {
+pub(crate) fn read(folder: BorrowedFd<'_>, path: &str, buffer: &mut Vec<u8>) -> io::Result<usize> {
     buffer.clear();
     let file = rustix::fs::openat(folder, path, OFlags::CLOEXEC | OFlags::RDONLY, Mode::empty())?;
-    rustix::io::read(&file, rustix::buffer::spare_capacity(buffer))?;
-    Ok(())
+    Ok(rustix::io::read(&file, rustix::buffer::spare_capacity(buffer))?)
 }
 
 /// `pread` of 8 bytes: the least that tells whether a stamp has changed.
 pub(crate) fn glance(file: BorrowedFd<'_>) -> io::Result<()> {
     let mut bytes = [0; 8];
-    rustix::io::pread(file, &mut bytes, 0)?;
-    Ok(())
+    match rustix::io::pread(file, &mut bytes, 0)? {
+        8 => Ok(()),
+        _ => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
 }
 
 /// Where a raw write begins and ends.
@@ -96,10 +97,6 @@ impl LockFile {
 
     pub(crate) fn unlock(&self) -> io::Result<()> {
         Ok(rustix::fs::flock(&self.0, FlockOperation::Unlock)?)
-    }
-
-    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
     }
 }
 

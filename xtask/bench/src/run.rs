@@ -6,9 +6,11 @@ use std::process::ExitCode;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::{Parser, ValueEnum};
+use larder_system::{Clock as _, SystemClock};
 
 use crate::contender::{self, Contend};
 use crate::machine::Machine;
+use crate::raw;
 use crate::report::{Report, Row};
 use crate::rows;
 use crate::scratch::Scratch;
@@ -74,6 +76,18 @@ impl Context {
     pub(crate) fn samples(&self) -> usize {
         if self.quick { 300 } else { 1_000 }
     }
+
+    /// Waits until what was written is on the disk, so that its write-back does not disturb what is measured next. A
+    /// quick run does not: beside others that write, it would wait for all of theirs, too.
+    pub(crate) fn settle(&self) -> Result<(), Error> {
+        if self.quick {
+            return Ok(());
+        }
+        let path = self.scratch.path();
+        raw::folder(path.as_str())
+            .and_then(|folder| raw::settle(&folder))
+            .map_err(|source| Error::io("settle", path, source))
+    }
 }
 
 /// Why the benchmark could not be run.
@@ -112,7 +126,7 @@ impl Error {
 
 /// Runs what the command line asks for.
 pub(crate) fn main() -> ExitCode {
-    match run(Arguments::parse()) {
+    match run(&Arguments::parse()) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error}");
@@ -126,7 +140,7 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: Arguments) -> Result<ExitCode, Error> {
+fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
     if let Some(Role::Contend(contend)) = &arguments.role {
         contender::serve(contend)?;
         return Ok(ExitCode::SUCCESS);
@@ -136,14 +150,17 @@ fn run(arguments: Arguments) -> Result<ExitCode, Error> {
     }
     let root = arguments.root.clone().unwrap_or_else(default_root);
     let context = Context { scratch: Scratch::new(&root)?, quick: arguments.quick };
+    let machine = Machine::of(context.scratch.path());
+    let clock = SystemClock::new();
     let mut rows = Vec::new();
     for group in Group::value_variants() {
         if arguments.only.is_empty() || arguments.only.contains(group) {
-            eprintln!("bench: {group:?} ...");
+            context.settle()?;
+            let start = clock.monotonic();
             rows.extend(measure(*group, &context)?);
+            eprintln!("bench: {group:?} took {:.1} s", clock.monotonic().saturating_sub(start).as_secs_f64());
         }
     }
-    let machine = Machine::of(context.scratch.path());
     let report = Report { format: JSON_FORMAT, machine, command: command(), rows };
     println!("{}", report.text());
     if let Some(path) = &arguments.json {

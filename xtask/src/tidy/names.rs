@@ -45,8 +45,8 @@ fn dead_crates(workspace: &Workspace, text: &str) -> Vec<Found> {
     let mut dead = BTreeSet::new();
     for (at, _) in text.match_indices(prefix) {
         let before = text.get(..at).and_then(|before| before.chars().next_back());
-        // the middle of a path or of a longer word; paths have their own check
-        if before.is_some_and(|c| c.is_alphanumeric() || "_-/.".contains(c)) {
+        // the middle of a path or of a longer word (paths have their own check), or a program's text
+        if before.is_some_and(|c| c.is_alphanumeric() || "_-/.\"'".contains(c)) {
             continue;
         }
         let rest = text.get(at + prefix.len()..).unwrap_or_default();
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn what_only_looks_like_a_crate_is_left_alone() {
-        let text = "example.org/larder-rs/larder, larder-0.1.0.tar.gz, `larder-*`, larder-cache.service, my-larder-x";
+        let text = "example.org/larder-rs/larder, larder-0.1.0.tar.gz, `larder-*`, larder-cache.service, my-larder-x, join(\"larder-me\")";
         assert_eq!(found("README.md", text), [""; 0]);
     }
 

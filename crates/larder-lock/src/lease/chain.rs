@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use larder_system::{Disk, Handle, Listed, Metadata, Open, Replace, read_exact_at, retry, unique, write_all_at};
 
 use super::record::{BYTES, Record};
+use crate::errno::says_gone;
 use crate::locks::Shared;
 use crate::process::Stamp;
 
@@ -53,23 +54,32 @@ pub(crate) fn locate(shared: &Shared, path: &Path) -> io::Result<Located> {
     let disk = shared.disk.as_ref();
     let folder = match retry(|| disk.open(&shared.folder, path, Open::FOLDER)) {
         Ok(folder) => folder,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Located::Nothing),
+        Err(error) if says_gone(&error) => return Ok(Located::Nothing),
         Err(error) => return Err(error),
     };
     let mut names = Vec::new();
-    while names.len() < LISTED_MAX && retry(|| disk.list(&folder, &mut names))? {}
+    loop {
+        match retry(|| disk.list(&folder, &mut names)) {
+            Ok(true) if names.len() < LISTED_MAX => {}
+            Ok(_) => break,
+            // Retired since it was opened.
+            Err(error) if says_gone(&error) => return Ok(Located::Moved),
+            Err(error) => return Err(error),
+        }
+    }
     let newest = names.iter().filter_map(|listed| parse(listed.name.to_str()?)).max_by_key(|(_, token)| *token);
     let Some((epoch, token)) = newest else { return Ok(Located::Nothing) };
     let file = match retry(|| disk.open(&folder, &file_name(epoch, token), Open::READ_WRITE)) {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Located::Moved),
+        Err(error) if says_gone(&error) => return Ok(Located::Moved),
         Err(error) => return Err(error),
     };
     let folder_found = disk.metadata(&folder)?;
     Ok(Located::Link(Link { folder, folder_found, file, epoch, token }))
 }
 
-/// Makes the folder and first file of a lease. It is not an error when somebody else was first.
+/// Makes the folder and first file of a lease. It is not an error when somebody else was first or came in between: the
+/// caller looks again.
 pub(crate) fn begin(shared: &Shared, path: &Path, length: std::time::Duration) -> io::Result<()> {
     let disk = shared.disk.as_ref();
     let new = PathBuf::from(format!("{NEW_PREFIX}{:016x}", unique()?));
@@ -83,15 +93,22 @@ pub(crate) fn begin(shared: &Shared, path: &Path, length: std::time::Duration) -
     });
     let Err(error) = moved else { return Ok(()) };
     discard(shared, &new);
-    match locate(shared, path) {
-        Ok(Located::Nothing) | Err(_) => Err(error),
-        Ok(_) => Ok(()),
+    match error.kind() {
+        // Somebody was first, though it may be over again by now.
+        io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists => Ok(()),
+        // A sweep took it for a leftover.
+        _ if says_gone(&error) => Ok(()),
+        _ => Err(error),
     }
 }
 
 fn fill(shared: &Shared, new: &Path, length: std::time::Duration) -> io::Result<()> {
     let disk = shared.disk.as_ref();
-    let folder = open_folder(shared, new)?;
+    // A hostile umask may have kept even the owner out.
+    if cfg!(unix) && disk.metadata_at(&shared.folder, new)?.mode & 0o700 != 0o700 {
+        retry(|| disk.set_mode_at(&shared.folder, new, 0o700))?;
+    }
+    let folder = retry(|| disk.open(&shared.folder, new, Open::FOLDER))?;
     let name = file_name(unique()?, 0);
     let file = retry(|| disk.open(&folder, &name, Open::CREATE_NEW))?;
     if cfg!(unix) && disk.metadata(&file)?.mode & 0o600 != 0o600 {
@@ -101,14 +118,18 @@ fn fill(shared: &Shared, new: &Path, length: std::time::Duration) -> io::Result<
     write_all_at(disk, &file, &record.bytes(), 0)
 }
 
-/// Opens a folder just made and gives it the mode that a hostile umask may have kept from it.
-fn open_folder(shared: &Shared, new: &Path) -> io::Result<Handle> {
-    let disk = shared.disk.as_ref();
-    let folder = retry(|| disk.open(&shared.folder, new, Open::FOLDER))?;
-    if cfg!(unix) && disk.metadata(&folder)?.mode & 0o700 != 0o700 {
-        retry(|| disk.set_mode(&folder, 0o700))?;
+/// Removes a folder in the making, unless its maker is known to be alive. A maker that is alive and not known to be
+/// makes another.
+pub(crate) fn discard_leftover(shared: &Shared, new: &Path) -> bool {
+    let maker = match locate(shared, new) {
+        Ok(Located::Link(link)) => link.look(shared.disk.as_ref()).ok().and_then(|look| Record::read(&look, &link)),
+        _ => None,
+    };
+    let alive = maker.is_some_and(|record| record.holder.is_proven_alive(shared.clock.as_ref()));
+    if !alive {
+        discard(shared, new);
     }
-    Ok(folder)
+    !alive
 }
 
 /// Removes a folder in the making, whoever made it. It is first given a name under which nobody moves it to its place;
@@ -150,7 +171,7 @@ pub(crate) fn remove_folder(shared: &Shared, path: &Path) -> io::Result<bool> {
 pub(crate) fn is_in_place(shared: &Shared, path: &Path, link: &Link) -> io::Result<bool> {
     match shared.disk.metadata_at(&shared.folder, path) {
         Ok(now) => Ok(now.is_same_file(&link.folder_found) && link.is_named(shared.disk.as_ref())?),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) if says_gone(&error) => Ok(false),
         Err(error) => Err(error),
     }
 }
@@ -176,7 +197,7 @@ impl Link {
     pub(super) fn is_named(&self, disk: &dyn Disk) -> io::Result<bool> {
         match retry(|| disk.metadata_at(&self.folder, &file_name(self.epoch, self.token))) {
             Ok(_) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) if says_gone(&error) => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -191,7 +212,7 @@ impl Link {
         let (from, to) = (file_name(self.epoch, self.token), file_name(self.epoch, token));
         match retry(|| disk.rename(&self.folder, &from, &self.folder, &to, Replace::Yes)) {
             Ok(()) => Ok(Some(Self { token, ..self })),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) if says_gone(&error) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -199,7 +220,7 @@ impl Link {
     /// Removes the file if it still has this token.
     pub(super) fn remove(&self, disk: &dyn Disk) -> io::Result<()> {
         match retry(|| disk.remove_file(&self.folder, &file_name(self.epoch, self.token))) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Err(error) if !says_gone(&error) => Err(error),
             _ => Ok(()),
         }
     }

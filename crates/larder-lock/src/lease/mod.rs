@@ -53,6 +53,9 @@ use crate::{Holder, check, errno};
 /// How often one look may find everything changed since the last step, before it counts as contention.
 const RACES_MAX: u32 = 100;
 
+/// Each how many looks a waiter reads all that the system says of the holder, and not only whether it is there.
+const THOROUGH_EVERY: u64 = 8;
+
 /// A held lease.
 #[derive(Debug)]
 pub(crate) struct Held {
@@ -106,20 +109,27 @@ fn step(shared: &Arc<Shared>, name: &Name, path: &Path, length: Duration) -> Res
     Ok(Step::Taken(Held { beat }))
 }
 
-/// Pauses until the lease looks different, or its length has passed without that.
+/// Pauses until the lease looks different, its holder has died, or its length has passed without either.
 fn watch(call: &mut Call<'_>, link: &Link, backoff: &mut Backoff) -> Result<(), Failure> {
     if !call.waits() {
         return Err(Stop::TimedOut.into());
     }
     let disk = call.shared.disk.as_ref();
     let before = link.look(disk).unwrap_or_default();
-    loop {
+    let holder = Record::read(&before, link).map(|record| record.holder);
+    for looks in 1_u64.. {
         call.pause(Some(backoff.next()))?;
-        let expires_in = judge::expires_in(call.shared, call.name.hash());
-        if expires_in.is_zero() || !link.is_current(disk) || link.look(disk).unwrap_or_default() != before {
+        let expired = judge::expires_in(call.shared, call.name.hash()).is_zero();
+        let clock = call.shared.clock.as_ref();
+        let dead = holder.as_ref().is_some_and(|holder| match looks % THOROUGH_EVERY {
+            0 => holder.is_proven_dead(clock),
+            _ => holder.has_vanished(clock),
+        });
+        if expired || dead || !link.is_current(disk) || link.look(disk).unwrap_or_default() != before {
             return Ok(());
         }
     }
+    Ok(())
 }
 
 fn failure(shared: &Shared, path: &Path, source: io::Error) -> Error {

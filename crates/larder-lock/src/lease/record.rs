@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::chain::Link;
-use crate::holder::padded;
+use crate::holder::{line, padded};
 use crate::process::Stamp;
 
 /// Every content has this size, and is written by one `pwrite`.
@@ -36,8 +36,7 @@ impl Record {
 
     /// `None` for anything that is not a record of the token in the name.
     pub(super) fn read(bytes: &[u8], link: &Link) -> Option<Self> {
-        let line = bytes.split(|byte| *byte == b'\n').next()?;
-        let record: Self = serde_json::from_slice(line).ok()?;
+        let record: Self = serde_json::from_slice(line(bytes)?).ok()?;
         (record.token == link.token).then_some(record)
     }
 

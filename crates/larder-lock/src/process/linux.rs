@@ -14,11 +14,16 @@ pub(super) fn start_of(pid: u32) -> Option<u64> {
     read(pid).map(|(_, start)| start)
 }
 
+/// Whether no process has `pid`. A `/proc` mounted with `hidepid` hides processes of others, so absence there would prove
+/// nothing; this does.
+pub(super) fn has_vanished(pid: u32) -> bool {
+    let number = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    number.is_some_and(|number| rustix::process::test_kill_process(number) == Err(Errno::SRCH))
+}
+
 /// Whether the process that had `pid` and began at `start` is certainly gone.
 pub(super) fn is_gone(pid: u32, start: u64) -> bool {
-    let Some(number) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return false };
-    // A /proc mounted with hidepid hides processes of others, so absence there proves nothing; this does.
-    if rustix::process::test_kill_process(number) == Err(Errno::SRCH) {
+    if has_vanished(pid) {
         return true;
     }
     match read(pid) {

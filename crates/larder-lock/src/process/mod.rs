@@ -55,11 +55,10 @@ impl Stamp {
     pub(crate) fn now(clock: &dyn Clock, label: Option<&str>) -> Self {
         let here = here();
         let pid = std::process::id();
-        let since = clock.wall().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
             pid,
             host: here.host.clone(),
-            since_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
+            since_ms: wall_ms(clock),
             boot: clock.boot(),
             space: here.space,
             start: if pid == here.pid { here.start } else { platform::start_of(pid) },
@@ -74,14 +73,34 @@ impl Stamp {
     /// Whether that process is gone beyond doubt. Anything that cannot be known for certain is no proof: another
     /// machine, another boot (host names repeat), another pid namespace, a platform that does not tell.
     pub(crate) fn is_proven_dead(&self, clock: &dyn Clock) -> bool {
+        self.can_be_judged(clock) && self.start.is_some_and(|start| platform::is_gone(self.pid, start))
+    }
+
+    /// As [`is_proven_dead`](Self::is_proven_dead), for one system call: overlooks a pid that was given to another process,
+    /// and a process that has ended but was not collected by its parent.
+    pub(crate) fn has_vanished(&self, clock: &dyn Clock) -> bool {
+        self.can_be_judged(clock) && platform::has_vanished(self.pid)
+    }
+
+    /// Whether that process goes on beyond doubt.
+    pub(crate) fn is_proven_alive(&self, clock: &dyn Clock) -> bool {
+        self.can_be_judged(clock) && self.start.is_some_and(|start| !platform::is_gone(self.pid, start))
+    }
+
+    fn can_be_judged(&self, clock: &dyn Clock) -> bool {
         let here = here();
-        let same_place = self.host == here.host
+        self.host == here.host
             && self.boot.is_some()
             && self.boot == clock.boot()
             && self.space.is_some()
-            && self.space == here.space;
-        same_place && self.start.is_some_and(|start| platform::is_gone(self.pid, start))
+            && self.space == here.space
     }
+}
+
+/// The wall time in milliseconds since 1970.
+pub(crate) fn wall_ms(clock: &dyn Clock) -> u64 {
+    let since = clock.wall().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The name of this machine, as records have it.

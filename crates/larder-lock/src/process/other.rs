@@ -14,3 +14,8 @@ pub(super) const fn start_of(_pid: u32) -> Option<u64> {
 pub(super) const fn is_gone(_pid: u32, _start: u64) -> bool {
     false
 }
+
+/// Never certain here.
+pub(super) const fn has_vanished(_pid: u32) -> bool {
+    false
+}

@@ -2,11 +2,16 @@
 
 use std::io::Read as _;
 
+use larder_system::Metadata;
+
 use super::Row;
 use crate::Mode;
 
 /// A line is about 60 bytes; a machine with more locks than fit loses the names of the rest, nothing else.
 const BYTES_MAX: u64 = 4 * 1_024 * 1_024;
+
+/// A process with more open files than this is not looked through.
+const DESCRIPTORS_MAX: usize = 1_024;
 
 /// All `flock` locks that are held by processes of this pid namespace; `None` when the table cannot be read. It leaves
 /// out those of other namespaces and of other machines, so absence proves nothing.
@@ -14,6 +19,17 @@ pub(crate) fn held() -> Option<Vec<Row>> {
     let mut text = String::new();
     std::fs::File::open("/proc/locks").ok()?.take(BYTES_MAX).read_to_string(&mut text).ok()?;
     Some(text.lines().filter_map(row).collect())
+}
+
+/// Whether one process holds a lock on one file. Unlike the table this costs nobody else anything, but it needs the
+/// right to look into that process, so `false` proves nothing.
+pub(crate) fn is_held_by(pid: u32, file: &Metadata) -> bool {
+    let Ok(descriptors) = std::fs::read_dir(format!("/proc/{pid}/fdinfo")) else { return false };
+    descriptors.take(DESCRIPTORS_MAX).flatten().any(|descriptor| {
+        let text = std::fs::read_to_string(descriptor.path()).unwrap_or_default();
+        let rows = text.lines().filter_map(|line| row(line.strip_prefix("lock:")?));
+        rows.into_iter().any(|row| (row.device, row.inode) == (file.device, file.inode))
+    })
 }
 
 /// `1: FLOCK  ADVISORY  WRITE 1234 fd:01:131 0 EOF`; a waiter has `->` before the kind.

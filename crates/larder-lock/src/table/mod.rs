@@ -3,12 +3,12 @@
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
-pub(crate) use linux::held;
+pub(crate) use linux::{held, is_held_by};
 
 #[cfg(not(target_os = "linux"))]
 mod other;
 #[cfg(not(target_os = "linux"))]
-pub(crate) use other::held;
+pub(crate) use other::{held, is_held_by};
 
 use crate::Mode;
 

@@ -6,9 +6,8 @@ use std::sync::Arc;
 use larder_lock::Guard;
 
 use super::fresh::{Fill, Fresh, discard};
-use super::layout::Oversize;
 use super::reach::Tail;
-use super::{BATCH_RECORDS_MAX, Origin, RECORD_LENGTH_MAX, Shared, reach};
+use super::{Origin, RECORD_LENGTH_MAX, Shared, reach};
 
 /// What a compaction did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,12 +99,7 @@ pub(super) fn compact<R: AsRef<[u8]>>(
             return Err(match fill {
                 Fill::Disk(source) => write(source),
                 Fill::Full(length) => Error::Full { journal: journal(), length, limit },
-                Fill::Oversize(Oversize::Record(_, length) | Oversize::Batch(length)) => {
-                    Error::RecordTooLong { journal: journal(), length }
-                }
-                Fill::Oversize(Oversize::Count(_)) => {
-                    Error::RecordTooLong { journal: journal(), length: BATCH_RECORDS_MAX }
-                }
+                Fill::TooLong(length) => Error::RecordTooLong { journal: journal(), length },
             });
         }
     };

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::{Arc, MutexGuard};
+use std::time::Duration;
 
 use larder_lock::Guard;
 use larder_system::{Disk, retry, write_all_at};
@@ -15,6 +16,9 @@ use super::{Appended, Compacted, Durability, Event, Follower, Origin, Polled, Sh
 /// Zeros are written ahead in steps of a quarter of what is there, within these bounds, in bytes.
 const RESERVE_MIN: u64 = 64 * 1024;
 const RESERVE_MAX: u64 = 256 * 1024;
+/// How long ago the lock may have been taken, and so looked at, for a write not to look again. A look closes no gap that
+/// is shorter: between it and the write there is always one.
+const FRESH: Duration = Duration::from_millis(1);
 static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
 
 /// The journal, locked: nobody else appends or compacts until this is dropped.
@@ -23,6 +27,8 @@ pub struct Exclusive<'a> {
     shared: &'a Shared,
     tail: MutexGuard<'a, Option<Tail>>,
     guard: Guard,
+    /// When the lock was had, by the monotonic clock.
+    locked: Duration,
 }
 
 impl std::fmt::Debug for Exclusive<'_> {
@@ -32,8 +38,8 @@ impl std::fmt::Debug for Exclusive<'_> {
 }
 
 impl<'a> Exclusive<'a> {
-    pub(super) fn new(shared: &'a Shared, tail: MutexGuard<'a, Option<Tail>>, guard: Guard) -> Self {
-        Self { shared, tail, guard }
+    pub(super) fn new(shared: &'a Shared, tail: MutexGuard<'a, Option<Tail>>, guard: Guard, locked: Duration) -> Self {
+        Self { shared, tail, guard, locked }
     }
 
     /// The bytes that header and frames take; what compaction would save is up to the caller, who knows what is dead.
@@ -81,7 +87,7 @@ impl<'a> Exclusive<'a> {
         records: impl IntoIterator<Item = R>,
     ) -> Result<Compacted, compact::Error> {
         self.reached()?;
-        let Self { shared, tail, guard } = &mut self;
+        let Self { shared, tail, guard, .. } = &mut self;
         compact::compact(shared, tail, guard, records)
     }
 
@@ -118,7 +124,9 @@ impl<'a> Exclusive<'a> {
         }
         let records = u64::from(body.count());
         let frame = body.place(tail.reader.seed(), offset, sequence);
-        self.guard.check().map_err(|source| append::Error::LockLost { journal: journal(), source })?;
+        if shared.home.clock.monotonic().saturating_sub(self.locked) > FRESH {
+            self.guard.check().map_err(|source| append::Error::LockLost { journal: journal(), source })?;
+        }
         let disk = &*shared.home.disk;
         if let Err(source) = write_all_at(disk, &log.file, frame, offset)
             && !self.is_written(disk)

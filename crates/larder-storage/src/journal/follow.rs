@@ -74,7 +74,7 @@ pub enum Error {
         journal: String,
     },
     /// The disk refused.
-    #[error("could not {action} journal `{journal}`")]
+    #[error("could not {action} journal `{journal}`; see the cause")]
     Disk {
         /// The journal's name.
         journal: String,

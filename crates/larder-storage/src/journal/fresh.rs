@@ -7,7 +7,7 @@ use std::sync::Arc;
 use larder_system::{Disk, Handle, Open, Replace, retry, write_all_at};
 
 use super::Shared;
-use super::layout::{BATCH_RECORDS_MAX, Body, HEADER_LENGTH, Header};
+use super::layout::{BATCH_RECORDS_MAX, Body, HEADER_LENGTH, Header, Oversize};
 use super::log::Log;
 use super::reach::Tail;
 use super::reader::{Place, Reader};
@@ -77,7 +77,9 @@ impl Fresh {
     }
 
     fn write<R: AsRef<[u8]>>(&mut self, disk: &dyn Disk, records: &[R], limit: u64) -> Result<(), Fill> {
-        let mut body = Body::of(records).map_err(Fill::Oversize)?;
+        let mut body = Body::of(records).map_err(|oversize| match oversize {
+            Oversize::Record(_, length) | Oversize::Batch(length) | Oversize::Count(length) => Fill::TooLong(length),
+        })?;
         let end = self.offset.saturating_add(body.len() as u64);
         if end > limit {
             return Err(Fill::Full(end));
@@ -139,7 +141,8 @@ pub(super) fn discard(shared: &Shared) {
 /// Why records did not go into a fresh file.
 #[derive(Debug)]
 pub(super) enum Fill {
-    Oversize(super::layout::Oversize),
+    /// A record is too long, by its length: chunks are far below the limits of a batch.
+    TooLong(usize),
     Full(u64),
     Disk(io::Error),
 }

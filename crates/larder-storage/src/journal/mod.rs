@@ -224,16 +224,16 @@ impl Journal {
     /// Its file is made if it is not there, its torn tail cut off.
     pub fn exclusive(&self, wait: &Wait) -> Result<Exclusive<'_>, reach::Error> {
         let shared = &*self.shared;
-        let guard = shared
-            .home
-            .locks
-            .acquire(&shared.names.file, Mode::Exclusive, wait)
-            .map_err(|source| reach::Error::Lock { journal: shared.names.journal.clone(), source })?;
+        let guard =
+            shared.home.locks.acquire(&shared.names.file, Mode::Exclusive, wait).map_err(|source| {
+                reach::Error::Lock { journal: shared.names.journal.clone(), source: Box::new(source) }
+            })?;
+        let locked = shared.home.clock.monotonic();
         // A thread that panicked with the tail in hand left it where its last whole step was; its position is checked
         // against the file like any other.
         let mut tail = shared.tail.lock().unwrap_or_else(PoisonError::into_inner);
         reach::reach(shared, &mut tail)?;
-        Ok(Exclusive::new(shared, tail, guard))
+        Ok(Exclusive::new(shared, tail, guard, locked))
     }
 
     /// A follower at the journal's start.

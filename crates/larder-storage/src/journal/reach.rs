@@ -22,13 +22,13 @@ const SET_ASIDE_MAX: u32 = 4;
 #[non_exhaustive]
 pub enum Error {
     /// Its lock could not be had within the wait.
-    #[error("journal `{journal}` could not be locked")]
+    #[error("journal `{journal}` could not be locked; see the cause")]
     Lock {
         /// The journal's name.
         journal: String,
         /// Why, and who holds it.
         #[source]
-        source: larder_lock::acquire::Error,
+        source: Box<larder_lock::acquire::Error>,
     },
     /// Something else has the journal's file name.
     #[error("`{file}` is no regular file, so that journal `{journal}` cannot be kept in it; move it away")]
@@ -61,7 +61,7 @@ pub enum Error {
         journal: String,
     },
     /// The disk refused.
-    #[error("could not {action} journal `{journal}`")]
+    #[error("could not {action} journal `{journal}`; see the cause")]
     Disk {
         /// The journal's name.
         journal: String,

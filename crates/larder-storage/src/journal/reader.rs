@@ -277,7 +277,14 @@ impl Reader {
         Ok(())
     }
 
-    /// The first batch that begins in `from..until`.
+    /// Whether the batch with this head has its end: a head alone proves nothing, its writer may have died, too.
+    fn is_batch(&self, disk: &dyn Disk, head: Head, offset: u64) -> io::Result<bool> {
+        let mut frame = vec![0; head.length];
+        let got = larder_system::read_exact_at(disk, &self.file, &mut frame, offset)?;
+        Ok(head.kind == Kind::Batch && got == head.length && layout::is_sealed(&frame, head))
+    }
+
+    /// The first sealed batch that begins in `from..until`.
     fn search(&self, disk: &dyn Disk, from: u64, until: u64) -> io::Result<Search> {
         let until = until.min(from.saturating_add(SEARCH_LENGTH_MAX));
         let mut search = Search::default();
@@ -291,9 +298,11 @@ impl Reader {
                 for (index, _) in bytes.chunks(8).enumerate() {
                     let rest = bytes.get(index * 8..).unwrap_or_default();
                     let offset = at + index as u64 * 8;
-                    let head = Head::decode(rest.get(..HEAD_LENGTH).unwrap_or_default(), self.seed, offset);
-                    let is_here = offset == self.offset;
-                    if !is_here && head.is_some_and(|head| head.kind == Kind::Batch) {
+                    let Some(head) = Head::decode(rest.get(..HEAD_LENGTH).unwrap_or_default(), self.seed, offset)
+                    else {
+                        continue;
+                    };
+                    if offset != self.offset && self.is_batch(disk, head, offset)? {
                         search.frame = Some(offset);
                         return Ok(search);
                     }

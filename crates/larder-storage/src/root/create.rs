@@ -5,7 +5,7 @@ use std::path::Path;
 
 use camino::Utf8Path;
 use larder_lock::Backend;
-use larder_system::{retry, unique, write_all};
+use larder_system::{retry, unique};
 
 use super::format::Format;
 use super::{Error, FORMAT, LOCKS, Root, Surroundings, open_folder};
@@ -56,10 +56,9 @@ impl Root {
 
     /// Gives `name` its content unless it has one.
     fn publish_once(&self, name: &str, content: &str) -> Result<(), Error> {
-        let temporary = self.writing()?.temporaries.create()?;
-        let file = temporary.handle()?;
-        write_all(self.disk(), file, &[content.as_bytes()]).context("write", temporary.path())?;
-        self.disk().sync(file).context("sync", temporary.path())?;
+        let mut temporary = self.writing()?.temporaries.create()?;
+        temporary.write(&[content.as_bytes()])?;
+        temporary.sync()?;
         let (from, _) = temporary.folder();
         match link_once(self, from, temporary.name(), Path::new(name)) {
             Ok(()) => Ok(()),
@@ -76,13 +75,14 @@ fn link_once(root: &Root, from: &larder_system::Handle, name: &Path, to: &Path) 
 /// Makes the folder and the missing ones above it, each synced into its parent.
 fn make_folders(around: &Surroundings, path: &Utf8Path) -> Result<(), Error> {
     let disk = &*around.disk;
-    let missing: Vec<&Utf8Path> = path
-        .ancestors()
-        .filter(|folder| !folder.as_str().is_empty())
-        .take_while(|folder| {
-            disk.root_metadata(folder.as_std_path()).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
-        })
-        .collect();
+    let is_missing = |folder: &&Utf8Path| {
+        disk.root_metadata(folder.as_std_path()).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+    };
+    let folders = || path.ancestors().filter(|folder| !folder.as_str().is_empty());
+    let missing: Vec<&Utf8Path> = folders().take_while(is_missing).collect();
+    if let Some(present) = folders().nth(missing.len()) {
+        sync_name(around, present)?;
+    }
     for folder in missing.into_iter().rev() {
         let made = match retry(|| disk.make_root(folder.as_std_path())) {
             Ok(()) => true,
@@ -90,7 +90,7 @@ fn make_folders(around: &Surroundings, path: &Utf8Path) -> Result<(), Error> {
             Err(error) => return Err(Failure::new("make", folder, error).into()),
         };
         let parent = folder.parent().filter(|parent| !parent.as_str().is_empty()).unwrap_or(Utf8Path::new("."));
-        let handle = disk.open_root(parent.as_std_path()).context("open", parent)?;
+        let handle = retry(|| disk.open_root(parent.as_std_path())).context("open", parent)?;
         if let (true, Some(name)) = (made, folder.file_name()) {
             crate::folder::fix_mode(disk, &handle, Path::new(name)).context("set the mode of", folder)?;
         }
@@ -101,9 +101,21 @@ fn make_folders(around: &Surroundings, path: &Utf8Path) -> Result<(), Error> {
     Ok(())
 }
 
+/// Syncs the name of a folder that is there. A process that was killed making the folders may not have come to that for
+/// the last of them.
+fn sync_name(around: &Surroundings, folder: &Utf8Path) -> Result<(), Error> {
+    let Some(parent) = folder.parent() else { return Ok(()) };
+    let parent = if parent.as_str().is_empty() { Utf8Path::new(".") } else { parent };
+    // a folder whose parent may not be opened was made by somebody else, for us to use
+    let Ok(handle) = retry(|| around.disk.open_root(parent.as_std_path())) else { return Ok(()) };
+    let synced = around.disk.sync(&handle).context("sync", parent);
+    around.disk.close(handle);
+    Ok(synced?)
+}
+
 /// Finds out which kind of locks works here.
 fn probe(around: &Surroundings, handle: &larder_system::Handle, path: &Utf8Path) -> Result<Backend, Error> {
-    let folder = crate::folder::open_or_make(&*around.disk, handle, Path::new(LOCKS), true);
+    let folder = crate::folder::open_or_make(&*around.disk, handle, Path::new(LOCKS), false);
     let folder = std::sync::Arc::new(folder.context("make", path.join(LOCKS))?);
     let finding = larder_lock::probe(&around.disk, &folder, PROBE_BOUND).context("try locks in", path.join(LOCKS))?;
     if finding.is_honest() {

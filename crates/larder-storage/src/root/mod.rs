@@ -31,7 +31,7 @@ const KEPT_DESCRIPTORS: usize = 32;
 /// How many published files stay open, so that a put over one's own entry need not read it; and the largest of them: a
 /// file that is open takes space on disk also when it has been replaced.
 const KEPT_FILES: usize = 32;
-const KEPT_BYTES_MAX: usize = 128 * 1024;
+const KEPT_BYTES_MAX: u64 = 128 * 1024;
 
 /// Why a root cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -131,7 +131,7 @@ pub(crate) struct Root {
     preparing: Mutex<()>,
     pub(crate) syncs: Syncs,
     /// Files published last, the oldest first.
-    kept: Mutex<VecDeque<(PathBuf, Handle)>>,
+    kept: Mutex<VecDeque<Kept>>,
 }
 
 /// What only writers need.
@@ -140,6 +140,14 @@ pub(crate) struct Writing {
     pub(crate) locks: Locks,
     pub(crate) temporaries: Temporaries,
     pub(crate) quarantine: Quarantine,
+}
+
+/// A file that this process has published and not closed.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    path: PathBuf,
+    pub(crate) file: Handle,
+    pub(crate) length: u64,
 }
 
 impl Root {
@@ -203,7 +211,7 @@ impl Root {
     fn stamps_in(&self, folder: Handle) -> Stamps {
         let around = &self.around;
         let (disk, clock) = (Arc::clone(&around.disk), Arc::clone(&around.clock));
-        Stamps::new(disk, clock, folder, self.path.join(STAMPS), around.writable)
+        Stamps::new(disk, clock, folder, self.path.join(STAMPS))
     }
 
     fn existing(&self, name: &str) -> Result<Option<Handle>, Failure> {
@@ -261,21 +269,22 @@ impl Root {
     }
 
     /// The file that this process published last at `path`, if it kept it open.
-    pub(crate) fn take_kept(&self, path: &Path) -> Option<Handle> {
+    pub(crate) fn take_kept(&self, path: &Path) -> Option<Kept> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = kept.iter().position(|(name, _)| name == path)?;
-        kept.remove(at).map(|(_, file)| file)
+        let at = kept.iter().position(|kept| kept.path == path)?;
+        kept.remove(at)
     }
 
-    /// Keeps a published file open, so that the next put of its key can tell that nobody has replaced it.
-    pub(crate) fn keep(&self, path: &Path, file: Handle, bytes: usize) {
+    /// Keeps a published file of `length` bytes open, so that the next put of its key can tell that nobody has replaced
+    /// it.
+    pub(crate) fn keep(&self, path: &Path, file: Handle, length: u64) {
         let surplus = {
             let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-            if bytes > KEPT_BYTES_MAX {
-                Some(file)
+            if length <= KEPT_BYTES_MAX {
+                kept.push_back(Kept { path: path.to_owned(), file, length });
+                if kept.len() > KEPT_FILES { kept.pop_front().map(|kept| kept.file) } else { None }
             } else {
-                kept.push_back((path.to_owned(), file));
-                if kept.len() > KEPT_FILES { kept.pop_front().map(|(_, file)| file) } else { None }
+                Some(file)
             }
         };
         if let Some(file) = surplus {

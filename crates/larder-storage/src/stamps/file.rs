@@ -2,27 +2,34 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use larder_system::{Disk, Handle, read_exact_at};
 
-use super::format::{FileHeader, HeaderFault, Marks, PAGE_BYTES, PAGES, RECORD_BYTES, RECORDS_AT, Record, places};
+use super::format::{
+    FileHeader, HeaderFault, LEAP, Marks, PAGE_BYTES, PAGES, RECORD_BYTES, RECORDS_AT, Record, places,
+};
 use crate::generation::{Standing, Token};
 
 /// An open stamp file.
 #[derive(Debug)]
 pub(crate) struct StampFile {
     disk: Arc<dyn Disk>,
+    /// For looking: its own position is of no matter.
     pub(crate) handle: Handle,
+    /// For appending: where its last write ended is its position. Opened by the first appender.
+    pub(crate) appender: OnceLock<Handle>,
     pub(crate) header: FileHeader,
-    /// Whether this process may append: opened for it, of this boot, and no copy.
+    /// Whether records may be appended: it is of this boot, and no copy.
     pub(crate) fit: Fitness,
     pages: Vec<OnceLock<Vec<Marks>>>,
     /// Where the first seal ends, counted from the first record.
     pub(crate) sealed_at: OnceLock<u64>,
     /// Whether this process knows the file's name to be on stable storage.
     pub(crate) named: AtomicBool,
+    /// How far the records are known to be on stable storage, counted from the first.
+    pub(crate) synced: AtomicU64,
 }
 
 /// Whether records may be appended to a file.
@@ -34,8 +41,6 @@ pub(crate) enum Fitness {
     OtherBoot,
     /// It is a copy: newer entries than it knows of may be around.
     Copy,
-    /// It cannot be opened for writing.
-    ReadOnly,
 }
 
 /// How much of a file is known, and what its records say.
@@ -49,6 +54,8 @@ pub(crate) struct View {
     names: HashMap<u128, Marks>,
     all: Marks,
     latest: u64,
+    /// Where damage that may be a power cut's begins and ends.
+    torn: Option<(u64, u64)>,
 }
 
 /// Why a file cannot be opened.
@@ -60,29 +67,35 @@ pub(crate) enum OpenFault {
 
 impl StampFile {
     /// Reads the header of the open file. `boot` is this boot's number, 0 where it has none.
-    pub(crate) fn open(disk: Arc<dyn Disk>, handle: Handle, writable: bool, boot: u128) -> Result<Self, OpenFault> {
+    pub(crate) fn open(disk: Arc<dyn Disk>, handle: Handle, boot: u128) -> Result<Self, OpenFault> {
         let mut page = vec![0; PAGE_BYTES];
         let read = read_exact_at(&*disk, &handle, &mut page, 0).map_err(OpenFault::Io)?;
         page.truncate(read);
         let header = FileHeader::decode(&page).map_err(OpenFault::Header)?;
-        let mut fit = Fitness::ReadOnly;
-        if writable {
-            let inode = disk.metadata(&handle).map_err(OpenFault::Io)?.inode;
-            fit = match () {
-                () if header.inode != inode => Fitness::Copy,
-                () if header.boot != boot || boot == 0 => Fitness::OtherBoot,
-                () => Fitness::Fit,
-            };
-        }
+        let inode = disk.metadata(&handle).map_err(OpenFault::Io)?.inode;
+        let fit = match () {
+            () if header.inode != inode => Fitness::Copy,
+            () if header.boot != boot || boot == 0 => Fitness::OtherBoot,
+            () => Fitness::Fit,
+        };
         let pages = (0..PAGES).map(|_| OnceLock::new()).collect();
-        Ok(Self { disk, handle, header, fit, pages, sealed_at: OnceLock::new(), named: AtomicBool::new(false) })
+        let appender = OnceLock::new();
+        Ok(Self {
+            disk,
+            handle,
+            appender,
+            header,
+            fit,
+            pages,
+            sealed_at: OnceLock::new(),
+            named: AtomicBool::new(false),
+            synced: AtomicU64::new(0),
+        })
     }
 
     /// Adopts a file that this process has made itself, where the platform tells neither boots nor inodes apart.
     pub(crate) fn made_here(mut self) -> Self {
-        if self.fit != Fitness::ReadOnly {
-            self.fit = Fitness::Fit;
-        }
+        self.fit = Fitness::Fit;
         self
     }
 
@@ -121,7 +134,7 @@ impl View {
     /// A file of which nothing but the header and table is known.
     pub(crate) fn of(file: Arc<StampFile>) -> Self {
         let (all, latest) = (file.header.all, file.header.latest);
-        Self { file, parsed: 0, length: 0, names: HashMap::new(), all, latest }
+        Self { file, parsed: 0, length: 0, names: HashMap::new(), all, latest, torn: None }
     }
 
     /// The generation at the end of what is known.
@@ -148,9 +161,10 @@ impl View {
         self.names.iter().map(|(&digest, &marks)| (digest, marks))
     }
 
-    /// An end that cannot be read covers everything that it might have said.
+    /// An end that cannot be read covers everything that it might have said, except after a power cut: there a torn end
+    /// is what no sync was waited for, and so nobody was told of.
     fn damage(&self) -> Marks {
-        if self.is_sealed() || self.parsed == self.length {
+        if self.is_sealed() || self.parsed == self.length || self.file.fit == Fitness::OtherBoot {
             return Marks::default();
         }
         let number = self.file.header.base.saturating_add(self.length);
@@ -182,29 +196,47 @@ impl View {
         while at + RECORD_BYTES <= bytes.len() {
             let rest = bytes.get(at..).unwrap_or_default();
             let file = Arc::clone(&self.file);
-            let Some(record) = file.header.decode_record(rest) else {
-                // skip to the next sound record; what lies between covers everything
+            let Some((record, synced)) = file.header.decode_record(rest) else {
+                // skip to the next sound record
                 let found = (at + 1..=bytes.len() - RECORD_BYTES)
                     .find(|&next| bytes.get(next..).is_some_and(|rest| file.header.decode_record(rest).is_some()));
                 let Some(next) = found else { return };
-                let number = file.header.base.saturating_add(start).saturating_add(next as u64);
-                tracing::warn!(
-                    number,
-                    "a record of an invalidation is damaged: everything before it counts as invalidated"
-                );
-                self.all = self.all.max(Marks { soft: number, hard: number });
-                self.latest = self.latest.max(number);
+                self.note_damage(start + at as u64, start + next as u64);
                 at = next;
                 self.parsed = start + at as u64;
                 continue;
             };
             at += RECORD_BYTES;
             self.parsed = start + at as u64;
+            self.note_synced(synced);
             if record == Record::Seal {
                 let _ = file.sealed_at.set(self.parsed);
                 return;
             }
             self.apply(record, file.header.base.saturating_add(self.parsed));
+        }
+    }
+
+    /// Damage between sound records covers everything that it might have said. After a power cut it is that, unless it
+    /// is known to have been on stable storage, what was torn before anybody was told of it.
+    fn note_damage(&mut self, from: u64, to: u64) {
+        if self.file.fit == Fitness::OtherBoot && from >= self.file.synced.load(Ordering::Relaxed) {
+            self.torn = Some((self.torn.map_or(from, |(first, _)| first), to));
+            return;
+        }
+        let number = self.file.header.base.saturating_add(to);
+        tracing::warn!(number, "a record of an invalidation is damaged: everything before it counts as invalidated");
+        self.all = self.all.max(Marks { soft: number, hard: number });
+        self.latest = self.latest.max(number);
+    }
+
+    fn note_synced(&mut self, synced: u64) {
+        self.file.synced.fetch_max(synced, Ordering::Relaxed);
+        if let Some((from, to)) = self.torn
+            && from < synced
+        {
+            self.torn = None;
+            self.note_damage(from, to);
         }
     }
 
@@ -226,7 +258,12 @@ impl View {
     pub(crate) fn standing(&self, token: Token, names: impl Iterator<Item = u128>) -> io::Result<Standing> {
         let header = &self.file.header;
         let horizon = if token.lineage == header.lineage {
-            self.number()
+            match self.file.fit {
+                // what followed its last durable record is lost with power, and was told to nobody but those who asked
+                // for the time; the next file begins beyond it
+                Fitness::OtherBoot => self.number().saturating_add(LEAP),
+                Fitness::Fit | Fitness::Copy => self.number(),
+            }
         } else {
             match header.ancestors.iter().find(|&&(lineage, _)| lineage == token.lineage) {
                 Some(&(_, horizon)) => horizon,

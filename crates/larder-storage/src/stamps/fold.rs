@@ -77,9 +77,9 @@ impl Stamps {
     /// Appends the seal, unless there is one.
     fn seal(&self, file: &Arc<StampFile>) -> Result<(), Error> {
         self.with_view(|_| Ok(()))?;
-        if file.sealed_at.get().is_none() && file.fit != Fitness::ReadOnly {
-            let bytes = file.header.encode_record(&Record::Seal);
-            write_all(&*self.disk, &file.handle, &[&bytes]).context("seal", self.path_of(file))?;
+        if file.sealed_at.get().is_none() {
+            let bytes = file.header.encode_record(&Record::Seal, file.synced.load(Ordering::Relaxed));
+            write_all(&*self.disk, self.appender(file)?, &[&bytes]).context("seal", self.path_of(file))?;
         }
         Ok(())
     }
@@ -133,7 +133,7 @@ impl Stamps {
             }
         }
         write_all_at(&*self.disk, file, &draft.header.encode(), 0).context("write", &path)?;
-        self.disk.set_length(file, RECORDS_AT).context("set the length of", &path)?;
+        retry(|| self.disk.set_length(file, RECORDS_AT)).context("set the length of", &path)?;
         self.disk.sync(file).context("sync", &path)?;
         let (from, _) = temporary.folder();
         let name = name_of(sequence);

@@ -192,7 +192,8 @@ impl FileHeader {
         Some((0..SLOTS_PER_PAGE).map(|_| Marks { soft: from.u64(), hard: from.u64() }).collect())
     }
 
-    pub(crate) fn encode_record(&self, record: &Record) -> [u8; RECORD_BYTES] {
+    /// A record, with how far its writer knows the records before it to be on stable storage.
+    pub(crate) fn encode_record(&self, record: &Record, synced: u64) -> [u8; RECORD_BYTES] {
         let mut out = Writer(Vec::with_capacity(RECORD_BYTES));
         let (kind, digest) = match record {
             Record::Seal => (0_u32, 0),
@@ -204,6 +205,7 @@ impl FileHeader {
         out.u32(RECORD_MAGIC);
         out.u32(kind);
         out.0.extend_from_slice(&digest.to_le_bytes());
+        out.u64(synced);
         out.0.resize(RECORD_BYTES - 8, 0);
         let check = XxHash3_64::oneshot_with_seed(self.seed(), &out.0);
         out.u64(check);
@@ -212,8 +214,9 @@ impl FileHeader {
         bytes
     }
 
-    /// The record at the beginning of `bytes`, if a sound one of this file is there.
-    pub(crate) fn decode_record(&self, bytes: &[u8]) -> Option<Record> {
+    /// The record at the beginning of `bytes`, if a sound one of this file is there, and how far its writer knew the
+    /// records before it to be on stable storage.
+    pub(crate) fn decode_record(&self, bytes: &[u8]) -> Option<(Record, u64)> {
         let bytes = bytes.get(..RECORD_BYTES)?;
         if !bytes.starts_with(&RECORD_MAGIC.to_le_bytes()) {
             return None;
@@ -225,14 +228,16 @@ impl FileHeader {
         let mut from = Reader(content.get(4..)?);
         let kind = from.u32();
         let digest = u128::from_le_bytes(from.take());
-        Some(match kind {
+        let synced = from.u64();
+        let record = match kind {
             0 => Record::Seal,
             1 => Record::All { hard: false },
             2 => Record::All { hard: true },
             3 => Record::Name { digest, hard: false },
             4 => Record::Name { digest, hard: true },
             _ => return None,
-        })
+        };
+        Some((record, synced))
     }
 }
 

@@ -70,7 +70,6 @@ pub(crate) struct Stamps {
     clock: Arc<dyn Clock>,
     folder: Handle,
     path: Utf8PathBuf,
-    writable: bool,
     view: RwLock<Option<View>>,
     /// One appender of this process at a time between its write and the look at where it ended.
     turn: Mutex<()>,
@@ -94,19 +93,12 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Stamps {
-    pub(crate) fn new(
-        disk: Arc<dyn Disk>,
-        clock: Arc<dyn Clock>,
-        folder: Handle,
-        path: Utf8PathBuf,
-        writable: bool,
-    ) -> Self {
+    pub(crate) fn new(disk: Arc<dyn Disk>, clock: Arc<dyn Clock>, folder: Handle, path: Utf8PathBuf) -> Self {
         Self {
             disk,
             clock,
             folder,
             path,
-            writable,
             view: RwLock::new(None),
             turn: Mutex::new(()),
             folding: Mutex::new(()),
@@ -153,12 +145,10 @@ impl Stamps {
         for _ in 0..ATTEMPTS_MAX {
             let file = self.appendable(temporaries, quarantine)?;
             let (start, end) = self.write(&file, batch)?;
-            self.disk.sync_data(&file.handle).inspect_err(|_| self.forget()).context("sync", self.path_of(&file))?;
-            // whoever made the file may not have synced its name yet
-            if !file.named.load(Ordering::Acquire) {
-                self.disk.sync(&self.folder).context("sync", &self.path)?;
-                file.named.store(true, Ordering::Release);
-            }
+            let synced = self.disk.sync_data(self.appender(&file)?);
+            synced.inspect_err(|_| self.forget()).context("sync", self.path_of(&file))?;
+            file.synced.fetch_max(end, Ordering::Relaxed);
+            self.keep_name(&file)?;
             self.with_view(|_| Ok(()))?;
             let counted = match file.sealed_at.get() {
                 // folded from everything before the seal
@@ -178,15 +168,35 @@ impl Stamps {
         Err(Error::Unsettled { path: self.path.clone() })
     }
 
+    /// Makes sure that the file which tokens are taken from now is still there after a power cut: without it, what was
+    /// stored with them would count as invalidated.
+    pub(crate) fn keep(&self) -> Result<(), Error> {
+        match self.with_view(|view| Ok(Arc::clone(&view.file)))? {
+            Some(file) => self.keep_name(&file),
+            None => Ok(()),
+        }
+    }
+
+    /// Whoever made the file may not have synced its name.
+    fn keep_name(&self, file: &StampFile) -> Result<(), Error> {
+        if !file.named.load(Ordering::Acquire) {
+            self.disk.sync(&self.folder).context("sync", &self.path)?;
+            file.named.store(true, Ordering::Release);
+        }
+        Ok(())
+    }
+
     /// Appends; returns where the records begin and end.
     fn write(&self, file: &StampFile, batch: &[Record]) -> Result<(u64, u64), Error> {
+        let synced = file.synced.load(Ordering::Relaxed);
         let mut bytes = Vec::with_capacity(batch.len() * RECORD_BYTES);
         for record in batch {
-            bytes.extend_from_slice(&file.header.encode_record(record));
+            bytes.extend_from_slice(&file.header.encode_record(record, synced));
         }
+        let appender = self.appender(file)?;
         let _turn = locked(&self.turn);
-        write_all(&*self.disk, &file.handle, &[&bytes]).context("append to", self.path_of(file))?;
-        let position = self.disk.position(&file.handle).context("find the end of", self.path_of(file))?;
+        write_all(&*self.disk, appender, &[&bytes]).context("append to", self.path_of(file))?;
+        let position = self.disk.position(appender).context("find the end of", self.path_of(file))?;
         let end = position.saturating_sub(RECORDS_AT);
         Ok((end.saturating_sub(bytes.len() as u64), end))
     }
@@ -197,11 +207,6 @@ impl Stamps {
             let current = self.with_view(|view| Ok(Arc::clone(&view.file)))?;
             match current {
                 Some(file) if file.fit == Fitness::Fit && file.sealed_at.get().is_none() => return Ok(file),
-                Some(file) if file.fit == Fitness::ReadOnly => {
-                    return Err(
-                        Failure::new("append to", self.path_of(&file), io::ErrorKind::PermissionDenied.into()).into()
-                    );
-                }
                 current => self.fold(current.as_ref(), temporaries, quarantine)?,
             }
         }
@@ -223,9 +228,9 @@ impl Stamps {
             let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
             if let Some(view) = &*view
                 && !view.is_sealed()
-                && self.length(&view.file)? == Some(view.length)
+                && self.length(&view.file)? == view.length
             {
-                return ask(view).map(Some).context("read", self.path_of(&view.file)).map_err(Error::from);
+                return ask(view).map(Some).map_err(|error| self.unread(&view.file, error));
             }
         }
         let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
@@ -237,11 +242,7 @@ impl Stamps {
                 }
                 continue;
             };
-            let Some(length) = self.length(&known.file)? else {
-                // its name is gone: folded away, or removed by a stranger
-                *view = None;
-                continue;
-            };
+            let length = self.length(&known.file)?;
             known.follow(length).context("read", self.path.join(name_of(known.file.header.sequence)))?;
             if known.is_sealed()
                 && let Some(file) = self.open_newest()?
@@ -258,10 +259,26 @@ impl Stamps {
         Err(Error::Unsettled { path: self.path.clone() })
     }
 
-    /// How many bytes of records the file has; `None` when it has no name any more.
-    fn length(&self, file: &StampFile) -> Result<Option<u64>, Error> {
-        let metadata = self.disk.metadata(&file.handle).context("look at", &self.path)?;
-        Ok((metadata.links > 0).then(|| metadata.length.saturating_sub(RECORDS_AT)))
+    fn unread(&self, file: &StampFile, error: io::Error) -> Error {
+        Failure::new("read", self.path_of(file), error).into()
+    }
+
+    /// How many bytes of records the file has.
+    fn length(&self, file: &StampFile) -> Result<u64, Error> {
+        let end = self.disk.seek_end(&file.handle).context("find the end of", &self.path)?;
+        Ok(end.saturating_sub(RECORDS_AT))
+    }
+
+    /// Looks whether the file still has its name: a stranger may have removed it, and somebody else begun another. Called
+    /// now and then.
+    pub(crate) fn look(&self) {
+        let gone = {
+            let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
+            view.as_ref().is_some_and(|view| self.disk.metadata(&view.file.handle).is_ok_and(|now| now.links == 0))
+        };
+        if gone {
+            self.forget();
+        }
     }
 
     /// Looks again at which file is the current one, the next time anything is asked.
@@ -300,22 +317,26 @@ impl Stamps {
     }
 
     fn open(&self, name: &str) -> Result<StampFile, OpenFault> {
-        let path = Path::new(name);
-        let boot = self.boot();
-        if self.writable {
-            match retry(|| self.disk.open(&self.folder, path, Open::APPEND)) {
-                Ok(handle) => {
-                    let file = StampFile::open(Arc::clone(&self.disk), handle, true, boot)?;
-                    let ours = self.made.load(Ordering::Acquire) == file.header.sequence;
-                    return Ok(if ours { file.made_here() } else { file });
-                }
-                Err(error)
-                    if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) => {}
-                Err(error) => return Err(OpenFault::Io(error)),
-            }
+        let handle = retry(|| self.disk.open(&self.folder, Path::new(name), Open::READ)).map_err(OpenFault::Io)?;
+        let file = StampFile::open(Arc::clone(&self.disk), handle, self.boot())?;
+        let ours = self.made.load(Ordering::Acquire) == file.header.sequence;
+        Ok(if ours { file.made_here() } else { file })
+    }
+
+    /// The handle to append with.
+    fn appender<'a>(&self, file: &'a StampFile) -> Result<&'a Handle, Error> {
+        if let Some(appender) = file.appender.get() {
+            return Ok(appender);
         }
-        let handle = retry(|| self.disk.open(&self.folder, path, Open::READ)).map_err(OpenFault::Io)?;
-        StampFile::open(Arc::clone(&self.disk), handle, false, boot)
+        let path = self.path_of(file);
+        let name = name_of(file.header.sequence);
+        let appender = retry(|| self.disk.open(&self.folder, Path::new(&name), Open::APPEND)).context("open", &path)?;
+        // the name may stand for another file by now, in a root that was replaced
+        let (one, other) = (self.disk.metadata(&appender), self.disk.metadata(&file.handle));
+        if !one.context("look at", &path)?.is_same_file(&other.context("look at", &path)?) {
+            return Err(Failure::new("open", path, io::ErrorKind::NotFound.into()).into());
+        }
+        Ok(file.appender.get_or_init(|| appender))
     }
 
     fn boot(&self) -> u128 {

@@ -98,7 +98,7 @@ impl Store {
     /// Reads and judges the file at `location`.
     pub(super) fn read(&self, root: &Root, key: &Key, location: &Location) -> Result<Read, Failure> {
         let Some(entries) = root.entries()? else { return Ok(Read::Absent) };
-        let read = self.read_below(root.disk(), entries, location.path());
+        let read = self.read_below(root.disk(), entries, location.path(), Some(key));
         let read =
             read.map_err(|error| Failure::new("read", root.path.join(ENTRIES).join(display(location)), error))?;
         Ok(match read {
@@ -116,17 +116,29 @@ impl Store {
         })
     }
 
-    pub(super) fn read_below(&self, disk: &dyn Disk, at: &Handle, path: &Path) -> io::Result<Read> {
+    pub(super) fn read_below(
+        &self,
+        disk: &dyn Disk,
+        at: &Handle,
+        path: &Path,
+        expected: Option<&Key>,
+    ) -> io::Result<Read> {
         let file = match retry(|| disk.open(at, path, Open::READ)) {
             Ok(file) => file,
             Err(error) => return unopened(error),
         };
-        let read = BUFFER.with_borrow_mut(|buffer| self.read_file(disk, &file, buffer));
+        let read = BUFFER.with_borrow_mut(|buffer| self.read_file(disk, &file, buffer, expected));
         disk.close(file);
         read
     }
 
-    fn read_file(&self, disk: &dyn Disk, file: &Handle, buffer: &mut Vec<u8>) -> io::Result<Read> {
+    fn read_file(
+        &self,
+        disk: &dyn Disk,
+        file: &Handle,
+        buffer: &mut Vec<u8>,
+        expected: Option<&Key>,
+    ) -> io::Result<Read> {
         buffer.clear();
         buffer.reserve(BUFFER_BYTES);
         let capacity = buffer.capacity();
@@ -139,7 +151,7 @@ impl Store {
             }
             Err(error) => return Err(error),
         };
-        let decoded = match header::decode(buffer) {
+        let decoded = match header::decode(buffer, expected) {
             Ok(decoded) => decoded,
             Err(Fault::Newer(version)) => {
                 tracing::debug!(version, "an entry of a newer format is left alone");
@@ -150,24 +162,24 @@ impl Store {
         if decoded.header.length > self.body_bytes_max {
             return Ok(Read::TooLarge);
         }
-        let Some(expected) =
+        let Some(total) =
             usize::try_from(decoded.header.length).ok().and_then(|length| length.checked_add(decoded.body_at))
         else {
             return Ok(Read::TooLarge);
         };
         // a short read is the end of a regular file; only a full buffer leaves a question
         if count == capacity {
-            let more = expected.saturating_sub(buffer.len());
+            let more = total.saturating_sub(buffer.len());
             buffer.reserve_exact(more + 1);
             if !read_to_limit(disk, file, buffer, more)? {
                 return Ok(Read::Damaged("it is longer than its header says"));
             }
         }
-        if buffer.len() != expected {
+        if buffer.len() != total {
             return Ok(Read::Damaged("its length is not what its header says"));
         }
         let body = buffer.get(decoded.body_at..).unwrap_or_default();
-        if header::checksum(body) != decoded.header.body_checksum {
+        if header::body_checksum(body) != decoded.header.body_checksum {
             return Ok(Read::Damaged("its body's checksum is wrong"));
         }
         let bytes = if buffer.len() <= COPIED_BYTES_MAX { buffer.clone() } else { std::mem::take(buffer) };

@@ -159,7 +159,7 @@ pub(super) fn header_at(root: &Root, path: &Path) -> Result<Option<Header>, GetE
         if retry(|| root.disk().read(&file, &mut bytes)).unwrap_or(0) == 0 {
             break;
         }
-        if let Ok(Decoded { header: found, .. }) = header::decode(&bytes) {
+        if let Ok(Decoded { header: found, .. }) = header::decode(&bytes, None) {
             header = Some(found);
             break;
         }

@@ -142,8 +142,7 @@ impl Store {
     /// # Errors
     /// The root cannot be made or read.
     pub fn token(&self) -> Result<Token, invalidate::Error> {
-        let root = self.for_writing()?;
-        root.writing()?;
+        let root = self.prepared_now()?;
         match root.stamps()? {
             Some(stamps) => Ok(stamps.token()?),
             None => Err(root::Error::Replaced { path: self.path.clone() }.into()),
@@ -160,7 +159,7 @@ impl Store {
     /// The record could not be written or synced. It may have taken effect all the same, but perhaps not for good.
     pub fn invalidate(&self, invalidations: &[Invalidation]) -> Result<Token, invalidate::Error> {
         for _ in 0..ATTEMPTS_MAX {
-            let root = self.for_writing()?;
+            let root = self.prepared_now()?;
             let writing = root.writing()?;
             let Some(stamps) = root.stamps()? else { continue };
             let token = stamps.append(invalidations, &writing.temporaries, &writing.quarantine);
@@ -187,6 +186,9 @@ impl Store {
             Some(root) if !due => return Ok(Some(root)),
             Some(root) if root.is_current() => {
                 self.looked.store(now, Ordering::Relaxed);
+                if let Some(stamps) = root.stamps()? {
+                    stamps.look();
+                }
                 return Ok(Some(root));
             }
             Some(root) => self.reopen(&root),
@@ -200,21 +202,34 @@ impl Store {
         Ok(opened)
     }
 
-    /// The root for writing, as last seen: for those who look before they publish.
-    fn for_writing_unchecked(&self) -> Result<Arc<Root>, root::Error> {
-        let known = self.root.read().unwrap_or_else(PoisonError::into_inner).clone();
-        known.map_or_else(|| self.for_writing(), Ok)
+    /// The root for writing, with everything that writers need, as last seen: for those who look before they publish.
+    fn prepared(&self) -> Result<Arc<Root>, root::Error> {
+        for _ in 0..ATTEMPTS_MAX {
+            let known = self.root.read().unwrap_or_else(PoisonError::into_inner).clone();
+            let root = known.map_or_else(|| self.open_or_create(), Ok)?;
+            match root.writing() {
+                Ok(_) => return Ok(root),
+                // a vanished root fails in many ways: what counts is whether it is still there
+                Err(error) if root.is_current() => return Err(error),
+                Err(_) => self.reopen(&root),
+            }
+        }
+        Err(root::Error::Replaced { path: self.path.clone() })
     }
 
-    /// The root for writing, looked at now and made if it is not there.
-    fn for_writing(&self) -> Result<Arc<Root>, root::Error> {
-        let known = self.root.read().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(root) = known {
+    /// The same, looked at now.
+    fn prepared_now(&self) -> Result<Arc<Root>, root::Error> {
+        for _ in 0..ATTEMPTS_MAX {
+            let root = self.prepared()?;
             if root.is_current() {
                 return Ok(root);
             }
             self.reopen(&root);
         }
+        Err(root::Error::Replaced { path: self.path.clone() })
+    }
+
+    fn open_or_create(&self) -> Result<Arc<Root>, root::Error> {
         let mut slot = self.root.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(root) = &*slot {
             return Ok(Arc::clone(root));

@@ -12,12 +12,13 @@ use crate::folder;
 use crate::header::{self, Fault};
 use crate::location::Location;
 use crate::put::Error;
-use crate::root::{ENTRIES, Root, Writing};
+use crate::root::{ENTRIES, Kept, Root, Writing};
 
-/// Whether the file this process published last under the name is still there: then this version may replace it
-/// without looking. Its one name goes only when another file takes it, or when it is removed.
-pub(super) fn is_still_ours(root: &Root, previous: Option<&Handle>) -> bool {
-    cfg!(unix) && previous.is_some_and(|file| root.disk().metadata(file).is_ok_and(|now| now.links == 1))
+/// Whether the file this process published last under the name is still there: then this version may replace it without
+/// looking. Its one name goes only when another file takes it, or when it is removed.
+pub(super) fn is_still_ours(root: &Root, previous: Option<&Kept>) -> bool {
+    let now = previous.map(|kept| (root.disk().metadata(&kept.file), kept.length));
+    cfg!(unix) && matches!(now, Some((Ok(now), length)) if now.links == 1 && now.length == length)
 }
 
 /// The folder of an entry, made if it is missing; strangers in the way are set aside.
@@ -74,7 +75,7 @@ pub(super) fn is_newer(root: &Root, parent: &Handle, location: &Location) -> Res
     let read = retry(|| root.disk().read(&file, &mut bytes));
     root.disk().close(file);
     match read {
-        Ok(_) => Ok(matches!(header::decode(&bytes), Err(Fault::Newer(_)))),
+        Ok(_) => Ok(matches!(header::decode(&bytes, None), Err(Fault::Newer(_)))),
         Err(error) if matches!(error.kind(), io::ErrorKind::IsADirectory | io::ErrorKind::WouldBlock) => Ok(false),
         Err(error) => Err(Failure::new("read", entry_path(root, location), error).into()),
     }

@@ -6,19 +6,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use larder_lock::{Mode, Wait};
-use larder_system::{Handle, Metadata, Open, Replace, retry, write_all};
+use larder_system::{Handle, Metadata, Open, Replace, retry};
 
 use super::get::Read;
 use super::place::{entry_path, folder_path, is_newer, is_still_ours, named, named_in, open_parent};
 use super::{ATTEMPTS_MAX, Store};
 use crate::entry::Entry;
-use crate::failure::{Context, Failure};
+use crate::failure::Failure;
 use crate::generation::Standing;
 use crate::header::{self, Header};
 use crate::key::Key;
 use crate::location::Location;
 use crate::put::{Durability, Error, Published, Put};
-use crate::root::{self, Root, Writing};
+use crate::root::{self, Kept, Root, Writing};
 use crate::temporary::Temporary;
 
 /// How long a rename is refused by a reader on Windows before it is given up, and the first and longest pause.
@@ -60,7 +60,7 @@ impl Store {
         if bytes > self.body_bytes_max {
             return Err(Error::TooLarge { key: key.clone(), bytes, limit: self.body_bytes_max });
         }
-        let body_checksum = header::checksum(body);
+        let body_checksum = header::body_checksum(body);
         self.in_current_root(|root, writing| {
             let location = Location::of(key);
             let durability = match put.durability {
@@ -136,7 +136,7 @@ impl Store {
     /// As [`Store::put`].
     pub fn remove(&self, key: &Key, durability: Durability, wait: &Wait) -> Result<bool, Error> {
         let Some(_) = self.reading()? else { return Ok(false) };
-        let root = self.for_writing()?;
+        let root = self.prepared_now()?;
         let writing = root.writing()?;
         let location = Location::of(key);
         let guard = acquire(writing, key, &location, wait)?;
@@ -162,7 +162,7 @@ impl Store {
         attempt: impl Fn(&Arc<Root>, &Writing) -> Result<Outcome, Error>,
     ) -> Result<Published, Error> {
         for _ in 0..ATTEMPTS_MAX {
-            let root = self.for_writing_unchecked()?;
+            let root = self.prepared()?;
             match attempt(&root, root.writing()?) {
                 Ok(Outcome::Published(published)) => return Ok(published),
                 // a vanished root fails in many ways: what counts is whether it is still there
@@ -175,21 +175,14 @@ impl Store {
 
     fn publish(&self, root: &Arc<Root>, writing: &Writing, parcel: &Parcel<'_>) -> Result<Outcome, Error> {
         let header = parcel.header.encode().map_err(|_| Error::HeaderTooLong { key: parcel.key.clone() })?;
-        let temporary = writing.temporaries.create()?;
-        let path = temporary.path();
-        let file = temporary.handle()?;
-        write_all(root.disk(), file, &[&header, parcel.body]).context("write", &path)?;
+        let mut temporary = writing.temporaries.create()?;
+        temporary.write(&[&header, parcel.body])?;
         let durable = parcel.header.durability == Durability::Full;
         if durable {
-            root.disk().sync(file).context("sync", &path)?;
+            temporary.sync()?;
         }
-        let guard = acquire(writing, parcel.key, &parcel.location, parcel.wait)?;
         let parent = open_parent(root, writing, &parcel.location, durable)?;
-        // an advisory lock was looked at when it was taken, an instant ago; a lease may have run out since
-        let held =
-            if root.format.is_lease() { guard.check().map_err(|source| lost(parcel.key, source)) } else { Ok(()) };
-        let moved = held.and_then(|()| self.move_in(root, writing, parcel, temporary, &parent));
-        drop(guard);
+        let moved = self.move_in(root, writing, parcel, temporary, &parent);
         let published = match moved {
             Ok(true) if durable => settle(root, parcel, &parent).map(|()| true),
             other => other,
@@ -200,6 +193,9 @@ impl Store {
     }
 
     /// Gives the finished file its name; false when the root was replaced.
+    ///
+    /// A new name needs no lock: whoever removes, moves or replaces a file does so under the key's lock, and only the
+    /// file that it saw there; a name that nobody has cannot have been seen, and the rename takes it only if it is free.
     fn move_in(
         &self,
         root: &Arc<Root>,
@@ -208,55 +204,54 @@ impl Store {
         temporary: Temporary<'_>,
         parent: &Handle,
     ) -> Result<bool, Error> {
-        if parcel.fenced && is_fenced(root, parcel)? {
-            return Err(Error::Fenced { key: parcel.key.clone() });
-        }
-        if let Some(over) = &parcel.over
-            && named_in(root, parent, &parcel.location)?.as_ref() != Some(over)
-        {
-            return Err(Error::Changed { key: parcel.key.clone() });
-        }
-        // before each publication: is this still the folder that everybody else sees?
-        if !root.is_current() {
-            return Ok(false);
-        }
-        let path = entry_path(root, &parcel.location);
-        let (from, _) = temporary.folder();
-        let previous = root.take_kept(parcel.location.path());
-        let mut replace = if is_still_ours(root, previous.as_ref()) { Replace::Yes } else { Replace::No };
-        for _ in 0..ATTEMPTS_MAX {
-            match self.rename(root, (from, temporary.name()), (parent, parcel.location.file()), replace) {
-                Ok(()) => {
-                    if let Some(previous) = previous {
-                        root.disk().close(previous);
-                    }
-                    if let Some(file) = temporary.disarm() {
-                        root.keep(parcel.location.path(), file, parcel.body.len());
-                    }
-                    return Ok(true);
-                }
-                Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
-                    writing.quarantine.take(parent, parcel.location.file(), "a folder in an entry's place");
-                }
-                // taken, or a file system that cannot tell: look first, then replace
-                Err(error) if replace == Replace::No && must_look(&error) => {
-                    if is_newer(root, parent, &parcel.location)? {
-                        let (key, path) = (parcel.key.clone(), parcel.location.path().to_owned());
-                        return Err(Error::NewerFormat { key, path });
-                    }
-                    replace = Replace::Yes;
-                }
-                Err(error) => return Err(Failure::new("publish", path, error).into()),
+        let (key, location) = (parcel.key, &parcel.location);
+        let previous = root.take_kept(location.path());
+        if previous.is_none() && parcel.over.is_none() {
+            if !is_publishable(root, parcel)? {
+                return Ok(false);
+            }
+            match self.rename(root, &temporary, (parent, location.file()), Replace::No) {
+                Ok(()) => return Ok(finish(root, parcel, temporary, None)),
+                Err(error) if must_look(&error) || error.kind() == io::ErrorKind::IsADirectory => {}
+                Err(error) => return Err(Failure::new("publish", entry_path(root, location), error).into()),
             }
         }
-        Err(Failure::new("publish", path, io::ErrorKind::ResourceBusy.into()).into())
+        let guard = acquire(writing, key, location, parcel.wait)?;
+        if let Some(over) = &parcel.over
+            && named_in(root, parent, location)?.as_ref() != Some(over)
+        {
+            return Err(Error::Changed { key: key.clone() });
+        }
+        if !is_still_ours(root, previous.as_ref()) && is_newer(root, parent, location)? {
+            return Err(Error::NewerFormat { key: key.clone(), path: location.path().to_owned() });
+        }
+        // looked at last, an instant before the rename
+        if !is_publishable(root, parcel)? {
+            return Ok(false);
+        }
+        // an advisory lock was looked at when it was taken; a lease may have run out since
+        if root.format.is_lease() {
+            guard.check().map_err(|source| Error::LockLost { key: key.clone(), source })?;
+        }
+        for _ in 0..ATTEMPTS_MAX {
+            match self.rename(root, &temporary, (parent, location.file()), Replace::Yes) {
+                Ok(()) => return Ok(finish(root, parcel, temporary, previous)),
+                Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
+                    writing.quarantine.take(parent, location.file(), "a folder in an entry's place");
+                }
+                Err(error) => return Err(Failure::new("publish", entry_path(root, location), error).into()),
+            }
+        }
+        Err(Failure::new("publish", entry_path(root, location), io::ErrorKind::ResourceBusy.into()).into())
     }
 
     /// Renames, patiently where a reader's open handle is in the way (Windows).
-    fn rename(&self, root: &Root, from: (&Handle, &Path), to: (&Handle, &Path), replace: Replace) -> io::Result<()> {
+    fn rename(&self, root: &Root, from: &Temporary<'_>, to: (&Handle, &Path), replace: Replace) -> io::Result<()> {
+        let (folder, _) = from.folder();
+        let rename = || retry(|| root.disk().rename(folder, from.name(), to.0, to.1, replace));
         let mut pause = SHARING_PAUSE_FIRST;
         for _ in 1..SHARING_ATTEMPTS_MAX {
-            match retry(|| root.disk().rename(from.0, from.1, to.0, to.1, replace)) {
+            match rename() {
                 Err(error) if is_sharing_violation(&error) => {
                     self.around.clock.sleep(pause);
                     pause = (pause * 2).min(SHARING_PAUSE_MAX);
@@ -264,7 +259,7 @@ impl Store {
                 done => return done,
             }
         }
-        retry(|| root.disk().rename(from.0, from.1, to.0, to.1, replace))
+        rename()
     }
 
     /// The generation now.
@@ -284,13 +279,29 @@ impl Store {
     }
 }
 
+/// Whether a document may be published now: not fenced, and into the folder that everybody else sees.
+fn is_publishable(root: &Root, parcel: &Parcel<'_>) -> Result<bool, Error> {
+    if parcel.fenced && is_fenced(root, parcel)? {
+        return Err(Error::Fenced { key: parcel.key.clone() });
+    }
+    Ok(root.is_current())
+}
+
+/// After the rename: the published file stays open for the next put of its key, the one it replaced does not.
+fn finish(root: &Root, parcel: &Parcel<'_>, temporary: Temporary<'_>, previous: Option<Kept>) -> bool {
+    if let Some(previous) = previous {
+        root.disk().close(previous.file);
+    }
+    let length = temporary.length();
+    if let Some(file) = temporary.disarm() {
+        root.keep(parcel.location.path(), file, length);
+    }
+    true
+}
+
 fn acquire(writing: &Writing, key: &Key, location: &Location, wait: &Wait) -> Result<larder_lock::Guard, Error> {
     let guard = writing.locks.acquire(location.lock_name(), Mode::Exclusive, wait);
     guard.map_err(|source| Error::Locked { key: key.clone(), source })
-}
-
-fn lost(key: &Key, source: larder_lock::check::Error) -> Error {
-    Error::LockLost { key: key.clone(), source }
 }
 
 /// Whether a refused rename without replacing says only that somebody must look first.

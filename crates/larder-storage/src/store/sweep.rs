@@ -49,36 +49,15 @@ impl Store {
     pub fn sweep(&self) -> Result<Swept, Error> {
         let mut swept = Swept::default();
         let Some(_) = self.reading()? else { return Ok(swept) };
-        let root = self.for_writing()?;
+        let root = self.prepared_now()?;
         let writing = root.writing()?;
         sweep_temporaries(&root, writing, &mut swept)?;
-        self.sweep_entries(&root, writing, &mut swept)?;
+        sweep_entries(&root, writing, &mut swept)?;
         match writing.locks.sweep(LOCKS_MAX) {
             Ok(counts) => swept.locks = counts.removed as u64,
             Err(error) => tracing::warn!(%error, "cannot sweep the lock files"),
         }
         Ok(swept)
-    }
-
-    fn sweep_entries(&self, root: &Arc<Root>, writing: &Writing, swept: &mut Swept) -> Result<(), Error> {
-        let Some(entries) = root.entries()? else { return Ok(()) };
-        let listing = || root.path.join(ENTRIES);
-        let mut walk = Walk::below(root.disk(), entries, Path::new("")).context("list", listing())?;
-        while let Some(found) = walk.next(root.disk(), entries).context("list", listing())? {
-            match found {
-                Found::Stranger(_) => {}
-                Found::Folder(path) => swept.folders += u64::from(remove_if_empty(root, &path)),
-                Found::Entry(path) => {
-                    let removed = remove_if_gone(root, writing, &path).map_err(|error| match error {
-                        super::GetError::Root(error) => Error::Root(error),
-                        super::GetError::Stamps(error) => Error::Stamps(error),
-                        super::GetError::Failed(error) => Error::Failed(error),
-                    })?;
-                    swept.entries += u64::from(removed);
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Moves a file that a full check found damaged out of the way.
@@ -98,7 +77,7 @@ impl Store {
 
     fn is_still_damaged(&self, root: &Root, path: &Path) -> bool {
         let Ok(Some(entries)) = root.entries() else { return false };
-        match self.read_below(root.disk(), entries, path) {
+        match self.read_below(root.disk(), entries, path, None) {
             Ok(Read::Damaged(_)) => true,
             Ok(Read::Whole(decoded, _)) => Location::of(&decoded.header.key).path() != path,
             // a name that entries do not have: whatever it is, it is still there
@@ -174,4 +153,25 @@ fn remove_if_gone(root: &Arc<Root>, writing: &Writing, path: &Path) -> Result<bo
         let _ = guard.retire();
     }
     Ok(removed)
+}
+
+fn sweep_entries(root: &Arc<Root>, writing: &Writing, swept: &mut Swept) -> Result<(), Error> {
+    let Some(entries) = root.entries()? else { return Ok(()) };
+    let listing = || root.path.join(ENTRIES);
+    let mut walk = Walk::below(root.disk(), entries, Path::new("")).context("list", listing())?;
+    while let Some(found) = walk.next(root.disk(), entries).context("list", listing())? {
+        match found {
+            Found::Stranger(_) => {}
+            Found::Folder(path) => swept.folders += u64::from(remove_if_empty(root, &path)),
+            Found::Entry(path) => {
+                let removed = remove_if_gone(root, writing, &path).map_err(|error| match error {
+                    super::GetError::Root(error) => Error::Root(error),
+                    super::GetError::Stamps(error) => Error::Stamps(error),
+                    super::GetError::Failed(error) => Error::Failed(error),
+                })?;
+                swept.entries += u64::from(removed);
+            }
+        }
+    }
+    Ok(())
 }

@@ -79,7 +79,7 @@ impl Store {
     ) -> Result<(), GetError> {
         let Some(entries) = root.entries()? else { return Ok(()) };
         let read = self
-            .read_below(root.disk(), entries, &path)
+            .read_below(root.disk(), entries, &path, None)
             .context("read", root.path.join(ENTRIES).join(path.to_string_lossy().as_ref()))?;
         match read {
             // gone since the listing

@@ -304,6 +304,11 @@ impl Disk for FaultDisk {
         self.core.call(Operation::Position, Some(path.to_owned()), None, |_| self.core.inner.position(file))
     }
 
+    fn seek_end(&self, file: &Handle) -> io::Result<u64> {
+        let (file, path) = watched(file)?;
+        self.core.call(Operation::SeekEnd, Some(path.to_owned()), None, |_| self.core.inner.seek_end(file))
+    }
+
     fn set_length(&self, file: &Handle, length: u64) -> io::Result<()> {
         let (file, path) = watched(file)?;
         self.core.call(Operation::SetLength, Some(path.to_owned()), None, |_| self.core.inner.set_length(file, length))

@@ -18,6 +18,7 @@ pub enum Operation {
     Write,
     WriteAt,
     Position,
+    SeekEnd,
     SetLength,
     Allocate,
     SetMode,
@@ -41,7 +42,7 @@ pub enum Operation {
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::OpenRoot,
         Self::MakeRoot,
         Self::RootMetadata,
@@ -51,6 +52,7 @@ impl Operation {
         Self::Write,
         Self::WriteAt,
         Self::Position,
+        Self::SeekEnd,
         Self::SetLength,
         Self::Allocate,
         Self::SetMode,
@@ -83,7 +85,7 @@ impl Operation {
             Self::RootMetadata | Self::MetadataAt => &[EACCES, ENOMEM, EIO, ESTALE],
             Self::Read | Self::ReadAt => &[EIO, EINTR, ENOMEM, ESTALE],
             Self::Write | Self::WriteAt => &[ENOSPC, EDQUOT, EFBIG, EIO, EINTR, ESTALE],
-            Self::Position | Self::Close => &[],
+            Self::Position | Self::SeekEnd | Self::Close => &[],
             Self::SetLength => &[ENOSPC, EDQUOT, EFBIG, EIO, EINTR],
             Self::Allocate => &[ENOSPC, EDQUOT, EFBIG, EOPNOTSUPP, ENOSYS, EIO, EINTR],
             Self::SetMode | Self::SetModeAt => &[EPERM, EROFS, EIO],

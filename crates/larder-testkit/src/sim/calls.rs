@@ -264,6 +264,13 @@ impl Disk for SimDisk {
         Ok(self.opened(file)?.place().position as u64)
     }
 
+    fn seek_end(&self, file: &Handle) -> io::Result<u64> {
+        let file = self.opened(file)?;
+        let mut place = file.place();
+        place.position = self.shared.world().node(file.node)?.file()?.now.len();
+        Ok(place.position as u64)
+    }
+
     fn set_length(&self, file: &Handle, length: u64) -> io::Result<()> {
         let file = self.opened(file)?;
         file.need_writable().map_err(|_| error(EINVAL))?;

@@ -29,6 +29,7 @@ enum Step {
     Write { file: usize, bytes: Vec<u8> },
     WriteAt { file: usize, bytes: Vec<u8>, offset: u64 },
     Position { file: usize },
+    SeekEnd { file: usize },
     SetLength { file: usize, length: u64 },
     Allocate { file: usize, length: u64 },
     Mode { file: usize, mode: u32 },
@@ -63,6 +64,7 @@ impl Step {
             7 => Self::ReadAt { file, length, offset },
             8 => Self::Write { file, bytes },
             9 => Self::WriteAt { file, bytes, offset },
+            10 if seed.chance(1, 2) => Self::SeekEnd { file },
             10 => Self::Position { file },
             11 => Self::SetLength { file, length: offset },
             12 => Self::Allocate { file, length: offset + 1 },
@@ -140,6 +142,11 @@ impl Side<'_> {
             }
             Step::WriteAt { file, bytes, offset } => Ok(disk.write_at(self.file(*file)?, bytes, *offset)?.to_string()),
             Step::Position { file } => Ok(disk.position(self.file(*file)?)?.to_string()),
+            Step::SeekEnd { file } => match disk.metadata(self.file(*file)?)?.kind {
+                Kind::File => Ok(disk.seek_end(self.file(*file)?)?.to_string()),
+                // Where a folder ends is a secret of its file system.
+                _ => Ok(String::new()),
+            },
             Step::SetLength { file, length } => disk.set_length(self.file(*file)?, *length).map(|()| String::new()),
             Step::Allocate { file, length } => disk.allocate(self.file(*file)?, *length).map(|()| String::new()),
             Step::Mode { file, mode } => disk.set_mode(self.file(*file)?, *mode).map(|()| String::new()),

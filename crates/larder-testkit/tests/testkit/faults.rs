@@ -35,6 +35,7 @@ fn call_everything(disk: &FaultDisk, root: &Handle, file: &Handle) -> Vec<(Opera
         (Operation::Read, disk.read(file, &mut room).map(drop)),
         (Operation::ReadAt, disk.read_at(file, &mut [0; 4], 0).map(drop)),
         (Operation::Position, disk.position(file).map(drop)),
+        (Operation::SeekEnd, disk.seek_end(file).map(drop)),
         (Operation::SetLength, disk.set_length(file, 3)),
         (Operation::Allocate, disk.allocate(file, 9)),
         (Operation::SetMode, disk.set_mode(file, 0o600)),

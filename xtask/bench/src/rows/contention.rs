@@ -52,10 +52,11 @@ fn rounds_of(
     mut ours: impl FnMut() -> Result<u64, Error>,
 ) -> Result<Pairs, Error> {
     let mut taken = Vec::with_capacity(rounds);
-    for _ in 0..rounds + rounds / 10 + 1 {
+    let warm_up = rounds / 10 + 1;
+    for _ in 0..warm_up + rounds {
         taken.push((limit()?, ours()?));
     }
-    let counted = taken.get(rounds / 10 + 1..).unwrap_or_default();
+    let counted = taken.get(warm_up..).unwrap_or_default();
     Ok(judge(counted))
 }
 

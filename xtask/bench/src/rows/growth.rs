@@ -51,11 +51,11 @@ fn row(context: &Context, shape: Shape, large: usize) -> Result<Row, Error> {
         Some(key) => cupboard.put_relaxed(key, &text),
         None => Ok(()),
     };
-    settle(&path)?;
+    context.settle()?;
     let taken = pairs(samples, |index| put(&small_store, index), |index| put(&large_store, index))?;
     let bare = bare(context, shape, large, &text)?;
     let name = format!("put at {large} entries, {}", shape.name);
-    let note = format!("the file system alone, create+write+rename: {:.2}", bare);
+    let note = format!("the file system alone, create+write+rename: {bare:.2}");
     Ok(Row::ratio(name, "the same at 1000 entries", taken, RATIO_MAX).with_note(note))
 }
 
@@ -89,17 +89,10 @@ fn bare(context: &Context, shape: Shape, large: usize, text: &[u8]) -> Result<f6
         }
         sides.push(put);
     }
-    settle(&path)?;
+    context.settle()?;
     let run = |side: usize, index: usize| match sides.get(side) {
         Some(put) => put(large + index).map_err(|source| Error::io("write in", &path, source)),
         None => Ok(()),
     };
     Ok(pairs(context.samples(), |index| run(0, index), |index| run(1, index))?.ratio)
-}
-
-/// Waits until what was written is on the disk, so that its write-back does not disturb what is measured.
-fn settle(path: &Utf8Path) -> Result<(), Error> {
-    let failed = |source| Error::io("settle", path, source);
-    let folder = crate::raw::folder(path.as_str()).map_err(failed)?;
-    crate::raw::settle(&folder).map_err(failed)
 }

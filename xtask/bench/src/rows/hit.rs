@@ -1,5 +1,6 @@
 //! Verified reads from disk: the whole of what a reader needs, beside the calls that move the bytes.
 
+use std::fs::File;
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
 
@@ -32,11 +33,14 @@ fn ratio(context: &Context, name: &'static str, length: usize, ratio_max: f64) -
     let file = cupboard.only_file()?;
     let failed = |source| Error::io("read", &path, source);
     let entries = raw::folder(cupboard.entries().as_str()).map_err(failed)?;
-    let stamp = raw::LockFile::open(path.join("glance").as_str()).map_err(failed)?;
+    let stamp = File::open(path.join("format.yaml")).map_err(failed)?;
     let mut buffer = Vec::with_capacity(file.bytes.len() + 1);
     let limit = |_| {
-        let read = raw::read(entries.as_fd(), file.path.as_str(), &mut buffer);
-        read.and_then(|()| raw::glance(stamp.as_fd())).map_err(failed)
+        let read = raw::read(entries.as_fd(), file.path.as_str(), &mut buffer).map_err(failed)?;
+        if read != file.bytes.len() {
+            return Err(failed(std::io::ErrorKind::UnexpectedEof.into()));
+        }
+        raw::glance(stamp.as_fd()).map_err(failed)
     };
     let taken = pairs(context.samples() * 5, limit, |_| cupboard.get(&key, length))?;
     Ok(Row::ratio(name, LIMIT, taken, ratio_max))

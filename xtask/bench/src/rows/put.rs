@@ -66,6 +66,7 @@ fn ratio(context: &Context, name: &'static str, flush: Flush, target: Target) ->
         let (from, to) = (nth(&temporaries, index), nth(&names, index));
         writer.put(from, to, &bytes, flush).map_err(failed)
     };
+    context.settle()?;
     let taken = pairs(samples, limit, |index| put(nth(&keys, index)))?;
     let (limit, ratio_max) = match flush {
         Flush::Both => (FULL_LIMIT, FULL_RATIO_MAX),

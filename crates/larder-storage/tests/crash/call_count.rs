@@ -1,0 +1,2 @@
+//! x
+pub(crate) fn count(_: &larder_testkit::child::Args) {}

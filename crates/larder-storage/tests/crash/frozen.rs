@@ -1,0 +1,2 @@
+//! x
+pub(crate) fn freeze(_: &larder_testkit::child::Args) {}

@@ -1,0 +1,2 @@
+//! x
+pub(crate) fn die(_: &larder_testkit::child::Args) {}

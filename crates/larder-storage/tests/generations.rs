@@ -1,0 +1,197 @@
+//! Generations never repeat: through folds, reboots, copies and restored roots.
+#![expect(clippy::disallowed_methods, reason = "the tests copy and restore roots as people do")]
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use larder_storage::{Invalidation, Options, Prefix, Scope, Severity, Store, put as put_module};
+use larder_testkit::{Scratch, VirtualClock};
+
+use crate::shared::{body, drop_key, key, names, put, relaxed};
+
+fn many(range: std::ops::Range<u32>) -> Vec<Invalidation> {
+    range.map(|at| Scope::Key(key(&format!("other/{at}"))).hard()).collect()
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+#[test]
+fn folding_keeps_what_was_said_and_forgets_nothing() {
+    let scratch = Scratch::new("folds");
+    let store = Store::open(scratch.utf8_path()).unwrap();
+    let early = Store::open(scratch.utf8_path()).unwrap();
+    for text in ["k/soft", "k/hard", "p/x", "t/x", "kept"] {
+        let metadata = larder_storage::Metadata::new().with_tag(text).unwrap();
+        store.put(&key(text), b"x", &relaxed().metadata(metadata)).unwrap();
+    }
+    assert_eq!(body(&early, "kept"), Some(b"x".to_vec()));
+    let token = early.token().unwrap();
+    let said = [
+        Scope::Key(key("k/soft")).soft(),
+        Scope::Key(key("k/hard")).hard(),
+        Scope::Prefix(Prefix::new("p/").unwrap()).hard(),
+        Scope::Tag(larder_storage::Tag::new("t/x").unwrap()).soft(),
+    ];
+    store.invalidate(&said).unwrap();
+    for round in 0..5 {
+        store.invalidate(&many(round * 1_500..(round + 1) * 1_500)).unwrap();
+        assert_eq!(names(scratch.join("stamps")).len(), 1, "one file at a time");
+        for reader in [&store, &early, &Store::open(scratch.utf8_path()).unwrap()] {
+            for gone in ["k/soft", "k/hard", "p/x", "t/x"] {
+                assert_eq!(body(reader, gone), None, "{gone}");
+            }
+            assert!(reader.get_with_invalidated(&key("k/soft")).unwrap().is_some());
+            assert!(reader.get_with_invalidated(&key("t/x")).unwrap().is_some());
+            assert!(reader.get_with_invalidated(&key("k/hard")).unwrap().is_none());
+        }
+    }
+    assert!(matches!(
+        store.put(&key("p/y"), b"x", &relaxed().fetched_in(token)),
+        Err(put_module::Error::Fenced { .. })
+    ));
+    put(&store, "p/x", b"new");
+    assert_eq!(body(&early, "p/x"), Some(b"new".to_vec()));
+}
+
+#[test]
+fn few_of_many_other_keys_are_taken_along() {
+    let scratch = Scratch::new("collateral");
+    let store = Store::open(scratch.utf8_path()).unwrap();
+    for at in 0..500 {
+        put(&store, &format!("kept/{at}"), b"x");
+    }
+    store.invalidate(&many(0..5_000)).unwrap();
+    let lost = (0..500).filter(|at| body(&store, &format!("kept/{at}")).is_none()).count();
+    // two rows of 65,280 slots after 5,000 names: (1 - e^(-5000/65280))^2 = 0.54 %
+    assert!(lost < 20, "{lost} of 500");
+}
+
+#[test]
+fn a_reboot_begins_numbers_that_nobody_has_seen() {
+    let scratch = Scratch::new("reboot");
+    let clock = Arc::new(VirtualClock::new());
+    let open = || Options::new().clock(clock.clone()).open(scratch.utf8_path()).unwrap();
+    let before = open();
+    drop_key(&before, "x");
+    // a record that was seen but never synced: power takes it
+    let stamps = scratch.join("stamps");
+    let file = stamps.join(&names(&stamps)[0]);
+    let synced = fs::metadata(&file).unwrap().len();
+    drop_key(&before, "y");
+    put(&before, "a", b"old");
+    let token = before.token().unwrap();
+    fs::File::options().write(true).open(&file).unwrap().set_len(synced).unwrap();
+    clock.reboot();
+    let after = open();
+    drop_key(&after, "a");
+    assert_eq!(body(&after, "a"), None, "its number was not taken twice");
+    assert!(after.put(&key("a"), b"older", &relaxed().fetched_in(token)).is_err());
+    put(&after, "a", b"new");
+    assert_eq!(body(&open(), "a"), Some(b"new".to_vec()));
+}
+
+#[test]
+fn a_reboot_without_loss_keeps_every_entry() {
+    let scratch = Scratch::new("calm");
+    let clock = Arc::new(VirtualClock::new());
+    let open = || Options::new().clock(clock.clone()).open(scratch.utf8_path()).unwrap();
+    let first = open();
+    drop_key(&first, "x");
+    put(&first, "a", b"x");
+    for _ in 0..4 {
+        clock.reboot();
+        let next = open();
+        drop_key(&next, "other");
+        assert_eq!(body(&next, "a"), Some(b"x".to_vec()));
+        assert_eq!(names(scratch.join("stamps")).len(), 1);
+    }
+}
+
+#[test]
+fn a_copied_root_keeps_its_entries_and_goes_its_own_way() {
+    let scratch = Scratch::new("copied");
+    let (one, two) = (scratch.utf8_path().join("one"), scratch.utf8_path().join("two"));
+    let original = Store::open(&one).unwrap();
+    put(&original, "a", b"x");
+    put(&original, "b", b"x");
+    drop_key(&original, "b");
+    copy(one.as_std_path(), two.as_std_path());
+    let copied = Store::open(&two).unwrap();
+    assert_eq!((body(&copied, "a"), body(&copied, "b")), (Some(b"x".to_vec()), None));
+    drop_key(&copied, "c");
+    assert_eq!(body(&copied, "a"), Some(b"x".to_vec()));
+    drop_key(&copied, "a");
+    assert_eq!((body(&copied, "a"), body(&original, "a")), (None, Some(b"x".to_vec())));
+}
+
+#[test]
+fn entries_from_after_a_backup_do_not_outlive_its_restoration() {
+    let scratch = Scratch::new("restored");
+    let (root, backup) = (scratch.utf8_path().join("root"), scratch.utf8_path().join("backup"));
+    let store = Store::open(&root).unwrap();
+    put(&store, "a", b"x");
+    copy(root.join("stamps").as_std_path(), backup.as_std_path());
+    for at in 0..10 {
+        drop_key(&store, &format!("n/{at}"));
+    }
+    put(&store, "a", b"later");
+    let token = store.token().unwrap();
+    // the record of invalidations goes back in time, the entries do not
+    fs::remove_dir_all(root.join("stamps")).unwrap();
+    copy(backup.as_std_path(), root.join("stamps").as_std_path());
+    let restored = Store::open(&root).unwrap();
+    for at in 0..20 {
+        drop_key(&restored, &format!("m/{at}"));
+        if at == 3 {
+            drop_key(&restored, "a");
+        }
+    }
+    assert_eq!(body(&restored, "a"), None);
+    assert!(restored.put(&key("a"), b"x", &relaxed().fetched_in(token)).is_err());
+}
+
+#[test]
+fn a_damaged_stamp_covers_all_it_may_have_said() {
+    let scratch = Scratch::new("rot");
+    let store = Store::open(scratch.utf8_path()).unwrap();
+    put(&store, "a", b"x");
+    drop_key(&store, "b");
+    let stamps = scratch.join("stamps");
+    let file = stamps.join(&names(&stamps)[0]);
+    let mut bytes = fs::read(&file).unwrap();
+    let last = bytes.len() - 20;
+    bytes[last] ^= 1;
+    fs::write(&file, &bytes).unwrap();
+    let fresh = Store::open(scratch.utf8_path()).unwrap();
+    assert_eq!(body(&fresh, "a"), None, "it may have been a that was invalidated");
+    put(&fresh, "a", b"y");
+    assert_eq!(body(&fresh, "a"), Some(b"y".to_vec()));
+    drop_key(&fresh, "c");
+    assert_eq!(body(&fresh, "a"), Some(b"y".to_vec()));
+    assert_eq!(body(&Store::open(scratch.utf8_path()).unwrap(), "a"), Some(b"y".to_vec()));
+}
+
+#[test]
+fn severities_do_not_weaken_each_other() {
+    let scratch = Scratch::new("severity");
+    let store = Store::open(scratch.utf8_path()).unwrap();
+    for order in [[Severity::Soft, Severity::Hard], [Severity::Hard, Severity::Soft]] {
+        put(&store, "a", b"x");
+        for severity in order {
+            store.invalidate(&[Invalidation { scope: Scope::Key(key("a")), severity }]).unwrap();
+        }
+        assert!(store.get_with_invalidated(&key("a")).unwrap().is_none(), "{order:?}");
+    }
+}
