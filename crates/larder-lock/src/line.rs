@@ -115,7 +115,7 @@ pub(crate) fn is_idle(key: &Key) -> bool {
     !locked(shard(key)).contains_key(key)
 }
 
-/// The right to ask the operating system.
+/// The right to ask the operating system. Its drop gives the right back, so it is made only once the right is had.
 #[derive(Debug)]
 pub(crate) struct Turn {
     key: Key,
@@ -126,7 +126,7 @@ pub(crate) struct Turn {
 impl Turn {
     /// For a caller that will not wait: unless somebody here has the lock, or waits for it, it may look once.
     pub(crate) fn glance(key: Key, mode: Mode) -> Option<Self> {
-        change(&key, |line| line.admits(mode) && line.queue.is_empty()).then_some(Self { key, alone: false })
+        change(&key, |line| line.admits(mode) && line.queue.is_empty()).then(|| Self { key, alone: false })
     }
 
     /// At once, if nobody is before us.
@@ -136,7 +136,7 @@ impl Turn {
             line.acquiring |= free;
             free
         })
-        .then_some(Self { key, alone: true })
+        .then(|| Self { key, alone: true })
     }
 
     /// The operating system has granted it.
@@ -185,7 +185,7 @@ impl Place {
             }
             free
         })
-        .then_some(Turn { key: self.key, alone: true })
+        .then(|| Turn { key: self.key, alone: true })
     }
 }
 

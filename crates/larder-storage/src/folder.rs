@@ -58,7 +58,16 @@ fn make(disk: &dyn Disk, at: &Handle, name: &Path, durable: bool) -> io::Result<
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(error),
     }
-    if durable { disk.sync(at) } else { Ok(()) }
+    if durable { sync(disk, at) } else { Ok(()) }
+}
+
+/// Syncs a folder whose handle is kept, through a handle of its own: one whose sync has failed is not to be believed
+/// again.
+pub(crate) fn sync(disk: &dyn Disk, at: &Handle) -> io::Result<()> {
+    let own = retry(|| disk.open(at, Path::new("."), Open::FOLDER))?;
+    let synced = disk.sync(&own);
+    disk.close(own);
+    synced
 }
 
 /// Gives the owner back what a strict umask took.

@@ -166,6 +166,10 @@ fn escape(byte: u8, out: &mut String) {
 /// Device names of Windows, which it honours in any folder and with any extension. Upper-case letters and everything
 /// beyond ASCII are escaped anyway.
 fn is_reserved(segment: &str) -> bool {
+    // the common case: no such name begins with this letter
+    if !matches!(segment.as_bytes().first(), Some(b'a' | b'c' | b'l' | b'n' | b'p')) {
+        return false;
+    }
     let stem = segment.split('.').next().unwrap_or_default();
     match stem {
         "con" | "prn" | "aux" | "nul" => true,

@@ -140,3 +140,20 @@ fn reading_makes_nothing() {
     assert!(!store.remove(&key("a"), Durability::Full, &Wait::none()).unwrap());
     assert!(!path.exists());
 }
+
+#[test]
+fn a_document_that_changed_its_size_is_read_whole_whatever_was_there_before() {
+    let scratch = Scratch::new("resized");
+    let store = Store::open(scratch.utf8_path()).unwrap();
+    let long = Metadata::new().with_attributes(&"x".repeat(30_000)).unwrap();
+    let cases = [(3, false), (3, true), (200_000, false), (0, true), (50_000, true), (1, false), (70_000, true)];
+    for (length, header) in cases {
+        let document: Vec<u8> = (0..=250).cycle().take(length).collect();
+        let metadata = if header { long.clone() } else { Metadata::new() };
+        store.put(&key("a"), &document, &relaxed().metadata(metadata)).unwrap();
+        for _ in 0..3 {
+            assert_eq!(body(&store, "a").as_deref(), Some(document.as_slice()), "{length} {header}");
+        }
+    }
+    assert_eq!(store.quarantined(), 0);
+}

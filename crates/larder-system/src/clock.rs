@@ -17,6 +17,11 @@ pub trait Clock: fmt::Debug + Send + Sync {
     /// never goes back.
     fn monotonic(&self) -> Duration;
 
+    /// [`Clock::monotonic`] to within some milliseconds, where that is cheaper: for looks that are due now and then.
+    fn monotonic_coarse(&self) -> Duration {
+        self.monotonic()
+    }
+
     /// Which boot this is. `None` where the platform does not tell; then no two processes may assume that they share
     /// one.
     fn boot(&self) -> Option<Boot>;
@@ -49,6 +54,12 @@ impl Clock for SystemClock {
     #[cfg(unix)]
     fn monotonic(&self) -> Duration {
         let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
+    }
+
+    #[cfg(target_os = "linux")]
+    fn monotonic_coarse(&self) -> Duration {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
         Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
     }
 

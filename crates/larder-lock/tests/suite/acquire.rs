@@ -130,6 +130,29 @@ fn one_process_has_one_thread_at_the_operating_system_for_a_name() {
 }
 
 #[test]
+fn many_threads_of_one_process_hand_the_lock_on_without_losing_a_turn() {
+    for kept in [0, 8] {
+        let scratch = Scratch::new("turns");
+        let locks = larder_lock::Locks::open(scratch.utf8_path(), Options::new().kept_descriptors(kept)).unwrap();
+        let inside = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..12 {
+                scope.spawn(|| {
+                    for _ in 0..150 {
+                        // patience far beyond what it takes: a turn that is lost is waited for until the end of it
+                        let guard = locks.acquire("a", Mode::Exclusive, &Wait::up_to(Duration::from_secs(20))).unwrap();
+                        assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0, "one at a time");
+                        assert_eq!(inside.fetch_sub(1, Ordering::SeqCst), 1);
+                        drop(guard);
+                        std::thread::yield_now();
+                    }
+                });
+            }
+        });
+    }
+}
+
+#[test]
 fn a_cancelled_wait_ends_also_without_a_bound() {
     for backend in BOTH {
         let scratch = Scratch::new("cancelled");
@@ -148,13 +171,19 @@ fn a_sleeping_waiter_is_woken_by_its_cancellation() {
     for backend in BOTH {
         let scratch = Scratch::new("woken");
         let _other = holder(&scratch, backend, "a");
-        let locks = open(scratch.utf8_path(), backend);
+        // Without reports, which would wake it too.
+        let options = Options::new().backend(backend).report_every(Duration::from_secs(86_400));
+        let locks = larder_lock::Locks::open(scratch.utf8_path(), options).unwrap();
         let cancellation = Cancellation::new();
         let (tell, waits) = mpsc::sync_channel(1);
-        let wait = Wait::until_cancelled(&cancellation).observed_by(Arc::new(OnStart(move || tell.send(()).unwrap())));
+        let start = move || tell.send(std::fs::read_link("/proc/thread-self").unwrap()).unwrap();
+        let wait = Wait::until_cancelled(&cancellation).observed_by(Arc::new(OnStart(start)));
         std::thread::scope(|scope| {
             let waiter = scope.spawn(|| locks.acquire("a", Mode::Exclusive, &wait).map(drop));
-            waits.recv().unwrap();
+            let stat = std::path::Path::new("/proc").join(waits.recv().unwrap()).join("stat");
+            while !std::fs::read_to_string(&stat).unwrap().rsplit_once(") ").unwrap().1.starts_with('S') {
+                std::thread::yield_now();
+            }
             cancellation.cancel();
             assert!(matches!(waiter.join().unwrap(), Err(acquire::Error::Cancelled { .. })));
         });

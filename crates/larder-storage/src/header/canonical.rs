@@ -61,10 +61,11 @@ fn digits(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || (digits.len() > 1 && digits.starts_with(b"0")) {
         return None;
     }
-    digits.iter().try_fold(0_u64, |number, digit| {
-        let value = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
-        number.checked_mul(10)?.checked_add(value)
-    })
+    // 19 digits always fit; the few longer numbers go to the JSON parser
+    if digits.len() > 19 || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    Some(digits.iter().fold(0_u64, |number, digit| number.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'))))
 }
 
 /// Reads the line up to its checksum; `None` when it deviates from the canonical form.

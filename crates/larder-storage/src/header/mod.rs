@@ -195,19 +195,33 @@ fn metadata(tags: Vec<Cow<'_, str>>, attributes: Option<&RawValue>) -> Option<Me
     Metadata::from_parts(tags.into_iter().map(Cow::into_owned), attributes.map(RawValue::get)).ok()
 }
 
+/// No digit's value.
+const INVALID: u8 = 0xff;
+/// The value of each hexadecimal digit, lower case only: one spelling for one number.
+const HEXADECIMAL: [u8; 256] = {
+    let mut values = [INVALID; 256];
+    let digits = b"0123456789abcdef";
+    let mut value = 0;
+    while value < 16 {
+        values[digits[value as usize] as usize] = value;
+        value += 1;
+    }
+    values
+};
+
 /// Exactly 16 hexadecimal digits.
 fn hexadecimal(digits: &[u8]) -> Option<u64> {
     if digits.len() != 16 {
         return None;
     }
-    digits.iter().try_fold(0_u64, |number, &digit| {
-        let value = match digit {
-            b'0'..=b'9' => digit - b'0',
-            b'a'..=b'f' => digit - b'a' + 10,
-            _ => return None,
-        };
-        Some(number << 4 | u64::from(value))
-    })
+    let mut number = 0_u64;
+    let mut worst = 0_u8;
+    for &digit in digits {
+        let value = HEXADECIMAL.get(usize::from(digit)).copied().unwrap_or(INVALID);
+        worst |= value;
+        number = number << 4 | u64::from(value & 0x0f);
+    }
+    (worst != INVALID && worst < 0x10).then_some(number)
 }
 
 #[cfg(test)]

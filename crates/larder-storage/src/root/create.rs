@@ -50,7 +50,7 @@ impl Root {
         self.writing()?;
         self.publish_once(TAG, TAG_CONTENT)?;
         self.publish_once(FORMAT, &self.format.encode())?;
-        self.disk().sync(&self.handle).context("sync", &self.path)?;
+        crate::folder::sync(self.disk(), &self.handle).context("sync", &self.path)?;
         Ok(())
     }
 

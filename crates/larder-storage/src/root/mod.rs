@@ -32,6 +32,8 @@ const KEPT_DESCRIPTORS: usize = 32;
 /// file that is open takes space on disk also when it has been replaced.
 const KEPT_FILES: usize = 32;
 const KEPT_BYTES_MAX: u64 = 128 * 1024;
+/// How many folders are remembered as settled.
+const SETTLED_MAX: usize = 32;
 
 /// Why a root cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -132,6 +134,9 @@ pub(crate) struct Root {
     pub(crate) syncs: Syncs,
     /// Files published last, the oldest first.
     kept: Mutex<VecDeque<Kept>>,
+    /// Folders of entries whose names, up to the root, are known to be on stable storage, the oldest first. They are
+    /// kept open, so that no other folder can pass for one of them.
+    settled: Mutex<VecDeque<(PathBuf, Handle)>>,
 }
 
 /// What only writers need.
@@ -178,6 +183,7 @@ impl Root {
             preparing: Mutex::new(()),
             syncs: Syncs::default(),
             kept: Mutex::new(VecDeque::new()),
+            settled: Mutex::new(VecDeque::new()),
         })
     }
 
@@ -247,7 +253,8 @@ impl Root {
     fn prepare(&self) -> Result<Writing, Error> {
         let around = &self.around;
         let make = |name: &str| {
-            folder::open_or_make(self.disk(), &self.handle, Path::new(name), true).context("make", self.path.join(name))
+            folder::open_or_make(self.disk(), &self.handle, Path::new(name), false)
+                .context("make", self.path.join(name))
         };
         let entries = make(ENTRIES)?;
         self.entries.get_or_init(|| entries);
@@ -262,10 +269,36 @@ impl Root {
         let quarantine = Quarantine::new(Arc::clone(&disk), clock, make(QUARANTINE)?, self.path.join(QUARANTINE));
         let temporaries = Temporaries::new(disk, make(TEMPORARY)?, self.path.join(TEMPORARY), locks.clone());
         let writing = Writing { locks, temporaries, quarantine };
+        // also when they were there: whoever made them, or format.yaml, may have been killed before this
+        folder::sync(self.disk(), &self.handle).context("sync", &self.path)?;
         if let Some(stamps) = self.stamps()? {
             stamps.begin(&writing.temporaries, &writing.quarantine)?;
         }
         Ok(writing)
+    }
+
+    /// Whether the open `folder` at `path` is one whose names are known to be on stable storage.
+    pub(crate) fn is_settled(&self, path: &Path, folder: &Handle) -> bool {
+        let settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((_, known)) = settled.iter().find(|(known, _)| known == path) else { return false };
+        match (self.disk().metadata(known), self.disk().metadata(folder)) {
+            (Ok(known), Ok(now)) => known.is_same_file(&now),
+            _ => false,
+        }
+    }
+
+    /// Remembers a folder as settled, and keeps it open.
+    pub(crate) fn settle(&self, path: &Path, folder: Handle) {
+        let gone = {
+            let mut settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+            let replaced = settled.iter().position(|(known, _)| known == path).and_then(|at| settled.remove(at));
+            settled.push_back((path.to_owned(), folder));
+            let surplus = if settled.len() > SETTLED_MAX { settled.pop_front() } else { None };
+            [replaced, surplus]
+        };
+        for (_, folder) in gone.into_iter().flatten() {
+            self.disk().close(folder);
+        }
     }
 
     /// The file that this process published last at `path`, if it kept it open.

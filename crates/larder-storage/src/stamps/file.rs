@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use larder_system::{Disk, Handle, read_exact_at};
 
 use super::format::{
-    FileHeader, HeaderFault, LEAP, Marks, PAGE_BYTES, PAGES, RECORD_BYTES, RECORDS_AT, Record, places,
+    FileHeader, HeaderFault, Marks, PAGE_BYTES, PAGES, RECORD_BYTES, RECORDS_AT, Record, places,
 };
 use crate::generation::{Standing, Token};
 
@@ -23,6 +23,8 @@ pub(crate) struct StampFile {
     pub(crate) header: FileHeader,
     /// Whether records may be appended: it is of this boot, and no copy.
     pub(crate) fit: Fitness,
+    /// Whether what was not synced may be lost or torn: it is of another boot.
+    rebooted: bool,
     pages: Vec<OnceLock<Vec<Marks>>>,
     /// Where the first seal ends, counted from the first record.
     pub(crate) sealed_at: OnceLock<u64>,
@@ -73,9 +75,10 @@ impl StampFile {
         page.truncate(read);
         let header = FileHeader::decode(&page).map_err(OpenFault::Header)?;
         let inode = disk.metadata(&handle).map_err(OpenFault::Io)?.inode;
+        let rebooted = header.boot != boot || boot == 0;
         let fit = match () {
             () if header.inode != inode => Fitness::Copy,
-            () if header.boot != boot || boot == 0 => Fitness::OtherBoot,
+            () if rebooted => Fitness::OtherBoot,
             () => Fitness::Fit,
         };
         let pages = (0..PAGES).map(|_| OnceLock::new()).collect();
@@ -86,6 +89,7 @@ impl StampFile {
             appender,
             header,
             fit,
+            rebooted,
             pages,
             sealed_at: OnceLock::new(),
             named: AtomicBool::new(false),
@@ -96,6 +100,7 @@ impl StampFile {
     /// Adopts a file that this process has made itself, where the platform tells neither boots nor inodes apart.
     pub(crate) fn made_here(mut self) -> Self {
         self.fit = Fitness::Fit;
+        self.rebooted = false;
         self
     }
 
@@ -139,8 +144,12 @@ impl View {
 
     /// The generation at the end of what is known.
     pub(crate) fn number(&self) -> u64 {
-        let end = self.file.sealed_at.get().copied().unwrap_or(self.length);
-        self.file.header.base.saturating_add(end)
+        self.file.header.base.saturating_add(self.end())
+    }
+
+    /// Where what counts ends, from the first record on.
+    pub(crate) fn end(&self) -> u64 {
+        self.file.sealed_at.get().copied().unwrap_or(self.length)
     }
 
     /// How long the records are, up to the seal.
@@ -164,7 +173,7 @@ impl View {
     /// An end that cannot be read covers everything that it might have said, except after a power cut: there a torn end
     /// is what no sync was waited for, and so nobody was told of.
     fn damage(&self) -> Marks {
-        if self.is_sealed() || self.parsed == self.length || self.file.fit == Fitness::OtherBoot {
+        if self.is_sealed() || self.parsed == self.length || self.file.rebooted {
             return Marks::default();
         }
         let number = self.file.header.base.saturating_add(self.length);
@@ -220,7 +229,7 @@ impl View {
     /// Damage between sound records covers everything that it might have said. After a power cut it is that, unless it
     /// is known to have been on stable storage, what was torn before anybody was told of it.
     fn note_damage(&mut self, from: u64, to: u64) {
-        if self.file.fit == Fitness::OtherBoot && from >= self.file.synced.load(Ordering::Relaxed) {
+        if self.file.rebooted && from >= self.file.synced.load(Ordering::Relaxed) {
             self.torn = Some((self.torn.map_or(from, |(first, _)| first), to));
             return;
         }
@@ -258,12 +267,7 @@ impl View {
     pub(crate) fn standing(&self, token: Token, names: impl Iterator<Item = u128>) -> io::Result<Standing> {
         let header = &self.file.header;
         let horizon = if token.lineage == header.lineage {
-            match self.file.fit {
-                // what followed its last durable record is lost with power, and was told to nobody but those who asked
-                // for the time; the next file begins beyond it
-                Fitness::OtherBoot => self.number().saturating_add(LEAP),
-                Fitness::Fit | Fitness::Copy => self.number(),
-            }
+            self.number()
         } else {
             match header.ancestors.iter().find(|&&(lineage, _)| lineage == token.lineage) {
                 Some(&(_, horizon)) => horizon,

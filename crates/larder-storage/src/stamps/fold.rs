@@ -142,7 +142,7 @@ impl Stamps {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(Failure::new("publish", self.path.join(name), error).into()),
         }
-        self.disk.sync(&self.folder).context("sync", &self.path)?;
+        folder::sync(&*self.disk, &self.folder).context("sync", &self.path)?;
         Ok(())
     }
 

@@ -168,19 +168,25 @@ impl Stamps {
         Err(Error::Unsettled { path: self.path.clone() })
     }
 
-    /// Makes sure that the file which tokens are taken from now is still there after a power cut: without it, what was
+    /// Makes sure that the history which tokens tell of by now is still there after a power cut: without it, what was
     /// stored with them would count as invalidated.
     pub(crate) fn keep(&self) -> Result<(), Error> {
-        match self.with_view(|view| Ok(Arc::clone(&view.file)))? {
-            Some(file) => self.keep_name(&file),
-            None => Ok(()),
+        let Some((file, end)) = self.with_view(|view| Ok((Arc::clone(&view.file), view.end())))? else {
+            return Ok(());
+        };
+        // records of others, who may have been killed before they synced them
+        if end > file.synced.load(Ordering::Relaxed) {
+            let synced = self.disk.sync_data(&file.handle);
+            synced.inspect_err(|_| self.forget()).context("sync", self.path_of(&file))?;
+            file.synced.fetch_max(end, Ordering::Relaxed);
         }
+        self.keep_name(&file)
     }
 
     /// Whoever made the file may not have synced its name.
     fn keep_name(&self, file: &StampFile) -> Result<(), Error> {
         if !file.named.load(Ordering::Acquire) {
-            self.disk.sync(&self.folder).context("sync", &self.path)?;
+            folder::sync(&*self.disk, &self.folder).context("sync", &self.path)?;
             file.named.store(true, Ordering::Release);
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! Reading: three system calls and a look at the record of invalidations.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -22,9 +22,17 @@ use crate::stamps;
 const BUFFER_BYTES: usize = 68 * 1024;
 /// A smaller document is copied out of the buffer, a larger one takes the buffer along.
 const COPIED_BYTES_MAX: usize = 16 * 1024;
+/// The longest length remembered: what is allocated on a guess.
+const HINTED_BYTES_MAX: u32 = 1024 * 1024;
+
+/// How many lengths a thread remembers.
+const HINTS: usize = 256;
 
 thread_local! {
     static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    /// The lengths of files read lately, by their paths: a file that is as long as last time is read into a buffer of
+    /// its own size, and not copied. A wrong hint costs a second read.
+    static LENGTHS: [Cell<u32>; HINTS] = const { [const { Cell::new(0) }; HINTS] };
 }
 
 /// Why a read has no answer. What is damaged is no error but absent.
@@ -53,6 +61,22 @@ pub(super) enum Read {
     /// Larger than this store may read.
     TooLarge,
     Damaged(&'static str),
+}
+
+impl Read {
+    /// The same, with the bytes that were judged.
+    fn with(self, bytes: impl FnOnce() -> Vec<u8>) -> Self {
+        match self {
+            Self::Whole(decoded, _) => Self::Whole(decoded, bytes()),
+            other => other,
+        }
+    }
+}
+
+/// Where the length of the file at `path` is remembered.
+fn hint_of(path: &Path) -> usize {
+    let hash = twox_hash::XxHash3_64::oneshot(path.as_os_str().as_encoded_bytes());
+    usize::from(hash.to_le_bytes()[0])
 }
 
 impl Store {
@@ -127,7 +151,26 @@ impl Store {
             Ok(file) => file,
             Err(error) => return unopened(error),
         };
-        let read = BUFFER.with_borrow_mut(|buffer| self.read_file(disk, &file, buffer, expected));
+        let hint = hint_of(path);
+        let length = LENGTHS.with(|lengths| lengths.get(hint).map_or(0, Cell::get)) as usize;
+        let read = if length == 0 {
+            BUFFER.with_borrow_mut(|buffer| {
+                buffer.clear();
+                buffer.reserve(BUFFER_BYTES);
+                let read = self.read_file(disk, &file, buffer, expected)?;
+                Ok(read.with(|| if buffer.len() <= COPIED_BYTES_MAX { buffer.clone() } else { std::mem::take(buffer) }))
+            })
+        } else {
+            // one byte more: a read that does not fill it was the whole file
+            let mut buffer = Vec::with_capacity(length + 1);
+            self.read_file(disk, &file, &mut buffer, expected).map(|read| read.with(|| buffer))
+        };
+        if let Ok(Read::Whole(_, bytes)) = &read
+            && bytes.len() != length
+        {
+            let length = u32::try_from(bytes.len()).ok().filter(|&length| length <= HINTED_BYTES_MAX).unwrap_or(0);
+            LENGTHS.with(|lengths| lengths.get(hint).map(|known| known.set(length)));
+        }
         disk.close(file);
         read
     }
@@ -139,11 +182,8 @@ impl Store {
         buffer: &mut Vec<u8>,
         expected: Option<&Key>,
     ) -> io::Result<Read> {
-        buffer.clear();
-        buffer.reserve(BUFFER_BYTES);
-        let capacity = buffer.capacity();
-        let count = match retry(|| disk.read(file, buffer)) {
-            Ok(count) => count,
+        let mut full = match retry(|| disk.read(file, buffer)) {
+            Ok(count) => count == buffer.capacity(),
             Err(error) if error.kind() == io::ErrorKind::IsADirectory => return Ok(Read::Damaged("it is a folder")),
             // a FIFO that somebody holds open for writing
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -151,7 +191,15 @@ impl Store {
             }
             Err(error) => return Err(error),
         };
-        let decoded = match header::decode(buffer, expected) {
+        let mut decoded = header::decode(buffer, expected);
+        if full && decoded.is_err() && buffer.len() < BUFFER_BYTES {
+            // the buffer was sized for what was there last time, and is too short for this header
+            buffer.reserve_exact(BUFFER_BYTES - buffer.len());
+            let room = buffer.capacity() - buffer.len();
+            full = retry(|| disk.read(file, buffer))? == room;
+            decoded = header::decode(buffer, expected);
+        }
+        let decoded = match decoded {
             Ok(decoded) => decoded,
             Err(Fault::Newer(version)) => {
                 tracing::debug!(version, "an entry of a newer format is left alone");
@@ -168,7 +216,7 @@ impl Store {
             return Ok(Read::TooLarge);
         };
         // a short read is the end of a regular file; only a full buffer leaves a question
-        if count == capacity {
+        if full {
             let more = total.saturating_sub(buffer.len());
             buffer.reserve_exact(more + 1);
             if !read_to_limit(disk, file, buffer, more)? {
@@ -182,8 +230,7 @@ impl Store {
         if header::body_checksum(body) != decoded.header.body_checksum {
             return Ok(Read::Damaged("its body's checksum is wrong"));
         }
-        let bytes = if buffer.len() <= COPIED_BYTES_MAX { buffer.clone() } else { std::mem::take(buffer) };
-        Ok(Read::Whole(decoded, bytes))
+        Ok(Read::Whole(decoded, Vec::new()))
     }
 
     /// Moves a damaged file out of the way, under its key's lock, and only if the name still holds the file that is

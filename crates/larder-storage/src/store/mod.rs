@@ -179,7 +179,7 @@ impl Store {
 
     /// The root for reading, looked at again when the last look is old; `None` when there is none.
     fn reading(&self) -> Result<Option<Arc<Root>>, root::Error> {
-        let now = u64::try_from(self.around.clock.monotonic().as_millis()).unwrap_or(u64::MAX);
+        let now = u64::try_from(self.around.clock.monotonic_coarse().as_millis()).unwrap_or(u64::MAX);
         let due = now.abs_diff(self.looked.load(Ordering::Relaxed)) >= LOOK_EVERY_MS;
         let known = self.root.read().unwrap_or_else(PoisonError::into_inner).clone();
         match known {

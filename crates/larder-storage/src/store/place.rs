@@ -28,7 +28,8 @@ pub(super) fn open_parent(root: &Root, writing: &Writing, location: &Location, d
         return Err(Failure::new("open", path, io::ErrorKind::NotFound.into()).into());
     };
     for _ in 0..ATTEMPTS_MAX {
-        match folder::open_or_make(root.disk(), entries, Path::new(location.folder()), durable) {
+        let opened = if durable { open_settled(root, entries, location) } else { open_any(root, entries, location) };
+        match opened {
             Ok(parent) => return Ok(parent),
             // pruned between two steps: make it again
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -41,6 +42,29 @@ pub(super) fn open_parent(root: &Root, writing: &Writing, location: &Location, d
         }
     }
     Err(Failure::new("open", path, io::ErrorKind::NotFound.into()).into())
+}
+
+fn open_any(root: &Root, entries: &Handle, location: &Location) -> io::Result<Handle> {
+    folder::open_or_make(root.disk(), entries, Path::new(location.folder()), false)
+}
+
+/// The same, its name and those above it on stable storage. Whoever made the folder may not have waited for that.
+fn open_settled(root: &Root, entries: &Handle, location: &Location) -> io::Result<Handle> {
+    let path = Path::new(location.folder());
+    if path.as_os_str().is_empty() {
+        return open_any(root, entries, location);
+    }
+    if let Ok(parent) = retry(|| root.disk().open(entries, path, Open::FOLDER)) {
+        if root.is_settled(path, &parent) {
+            return Ok(parent);
+        }
+        root.disk().close(parent);
+    }
+    let settled = folder::open_or_make(root.disk(), entries, path, true)?;
+    // one handle to work with, one to remember
+    let parent = retry(|| root.disk().open(&settled, Path::new("."), Open::FOLDER));
+    root.settle(path, settled);
+    parent
 }
 
 /// What stands at the entry's name now.

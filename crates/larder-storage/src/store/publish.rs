@@ -165,6 +165,8 @@ impl Store {
             let root = self.prepared()?;
             match attempt(&root, root.writing()?) {
                 Ok(Outcome::Published(published)) => return Ok(published),
+                // it is published: whatever the folder is now, nothing is tried again
+                Err(error @ Error::NotDurable { .. }) => return Err(error),
                 // a vanished root fails in many ways: what counts is whether it is still there
                 Err(error) if root.is_current() => return Err(error),
                 Ok(Outcome::Again) | Err(_) => self.reopen(&root),
@@ -180,6 +182,9 @@ impl Store {
         let durable = parcel.header.durability == Durability::Full;
         if durable {
             temporary.sync()?;
+            if let Some(stamps) = root.stamps()? {
+                stamps.keep()?;
+            }
         }
         let parent = open_parent(root, writing, &parcel.location, durable)?;
         let moved = self.move_in(root, writing, parcel, temporary, &parent);

@@ -9,6 +9,9 @@ const OLD: &str = "docs/old";
 /// One less than makes the record of invalidations full.
 const RECORDS_NEARLY_FULL: usize = 1_023;
 
+/// A temporary file that a sweep finds.
+pub(crate) const DEAD_WRITERS: &str = "0123456789abcdef.7";
+
 /// How an operation ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
@@ -288,7 +291,7 @@ pub(crate) fn tidying() -> Vec<Case> {
                 store_old(other);
                 other.put(&key("empty/folder/of"), b"x", &Put::new()).unwrap();
                 other.remove(&key("empty/folder/of"), Durability::Full, &Wait::none()).unwrap();
-                place.write("tmp", "0123456789abcdef.7", b"of a dead writer");
+                place.write("tmp", DEAD_WRITERS, b"left behind");
             },
             act: |store| store.sweep().into(),
             changes: &[Change { key: OLD, old: Some("old"), new: Some("old") }],

@@ -1,1 +1,1 @@
-//! x
+//! Errors whose outcome has a name of its own.
