@@ -1,7 +1,9 @@
 //! From any name to one file name, and never out of the folder.
 
+use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// The longest name of a lock, in bytes.
 pub const NAME_BYTES_MAX: usize = 1_024;
@@ -12,8 +14,13 @@ const HEX_DIGITS: usize = 32;
 /// A lock's name, and the 128 bits of BLAKE3 that stand for it on disk and in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Name {
-    text: String,
+    text: Arc<str>,
     hash: u128,
+}
+
+thread_local! {
+    /// The name that this thread asked for last: whoever takes a lock again and again does not pay for its hash again.
+    static LAST: RefCell<Option<Name>> = const { RefCell::new(None) };
 }
 
 impl Name {
@@ -22,10 +29,23 @@ impl Name {
         if text.len() > NAME_BYTES_MAX {
             return None;
         }
+        LAST.with_borrow_mut(|last| {
+            if let Some(last) = last
+                && *last.text == *text
+            {
+                return Some(last.clone());
+            }
+            let name = Self::hashed(text);
+            *last = Some(name.clone());
+            Some(name)
+        })
+    }
+
+    fn hashed(text: &str) -> Self {
         let digest = blake3::hash(text.as_bytes());
         let mut half = [0_u8; 16];
         half.iter_mut().zip(digest.as_bytes()).for_each(|(to, from)| *to = *from);
-        Some(Self { text: text.to_owned(), hash: u128::from_be_bytes(half) })
+        Self { text: Arc::from(text), hash: u128::from_be_bytes(half) }
     }
 
     pub(crate) fn text(&self) -> &str {

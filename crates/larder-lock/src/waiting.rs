@@ -18,11 +18,12 @@ pub(crate) struct Call<'a> {
     pub(crate) name: &'a Name,
     pub(crate) mode: Mode,
     pub(crate) wait: &'a Wait,
-    started: Duration,
     waiting: Option<Waiting>,
 }
 
 struct Waiting {
+    /// When it was first refused. What came before is one attempt: a lock that is had at once asks no clock.
+    started: Duration,
     latch: Arc<Latch>,
     report_at: Duration,
     announced: bool,
@@ -38,9 +39,7 @@ pub(crate) enum Stop {
 
 impl<'a> Call<'a> {
     pub(crate) fn new(shared: &'a Arc<Shared>, name: &'a Name, mode: Mode, wait: &'a Wait) -> Self {
-        // A caller that will not wait has no use for the time.
-        let started = if wait.bound() == Bound::None { Duration::ZERO } else { shared.clock.monotonic() };
-        Self { shared, name, mode, wait, started, waiting: None }
+        Self { shared, name, mode, wait, waiting: None }
     }
 
     pub(crate) fn waits(&self) -> bool {
@@ -54,8 +53,9 @@ impl<'a> Call<'a> {
         }
         let latch = Arc::new(Latch::default());
         let subscription = self.wait.cancellation().map(|cancellation| cancellation.subscribe(&latch));
-        let report_at = self.shared.clock.monotonic().saturating_add(self.shared.options.report_every);
-        let waiting = Waiting { latch: Arc::clone(&latch), report_at, announced: false, _subscription: subscription };
+        let started = self.shared.clock.monotonic();
+        let report_at = started.saturating_add(self.shared.options.report_every);
+        let waiting = Waiting { started, latch: Arc::clone(&latch), report_at, announced: false, _subscription: subscription };
         self.waiting = Some(waiting);
         latch
     }
@@ -80,7 +80,7 @@ impl<'a> Call<'a> {
         self.still_wanted()?;
         let now = self.shared.clock.monotonic();
         let left = match self.wait.bound() {
-            Bound::UpTo(bound) => Some(self.started.saturating_add(bound).saturating_sub(now)),
+            Bound::UpTo(bound) => Some(self.started().saturating_add(bound).saturating_sub(now)),
             Bound::None | Bound::Infinite => None,
         };
         let report_in = match (self.wait.watcher(), &self.waiting) {
@@ -107,7 +107,15 @@ impl<'a> Call<'a> {
     }
 
     pub(crate) fn waited(&self) -> Duration {
-        if self.waits() { self.shared.clock.monotonic().saturating_sub(self.started) } else { Duration::ZERO }
+        if self.waiting.is_some() {
+            self.shared.clock.monotonic().saturating_sub(self.started())
+        } else {
+            Duration::ZERO
+        }
+    }
+
+    fn started(&self) -> Duration {
+        self.waiting.as_ref().map_or(Duration::ZERO, |waiting| waiting.started)
     }
 
     fn report(&mut self) {

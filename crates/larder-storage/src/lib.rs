@@ -12,7 +12,8 @@
 //! # Limitations
 //!
 //! - Documents are read and written whole; the default limit is 64 MiB.
-//! - It costs an inode for each document and one for each key's lock file; [`Store::sweep`] removes the latter.
+//! - It costs an inode for each document, and another for the lock of a key that was written more than once;
+//!   [`Store::sweep`] removes the latter.
 //! - Locks on network file systems may lie. A root made with the lease backend does not depend on them, at the price
 //!   that `larder-lock` states.
 //! - Checksums find damage, not malice: whoever can write the folder can write a valid entry.
@@ -67,3 +68,7 @@ pub use key::{Key, Prefix};
 pub use larder_lock::{Backend, Wait};
 pub use put::{Durability, Published, Put};
 pub use store::{Damage, GetError, Listing, Options, Store, Summary, Swept, Usage, Verified};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

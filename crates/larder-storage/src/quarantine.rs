@@ -72,13 +72,18 @@ impl Quarantine {
             }
         }
     }
+}
 
-    /// What is in it: files and the bytes they take.
-    pub(crate) fn usage(&self) -> (u64, u64) {
-        let Ok(names) = folder::names(&*self.disk, &self.folder, Path::new(".")) else { return (0, 0) };
-        let sizes = names.iter().filter_map(|listed| self.disk.metadata_at(&self.folder, Path::new(&listed.name)).ok());
-        sizes.fold((0, 0), |(files, bytes), metadata| (files + 1, bytes + metadata.allocated))
-    }
+/// What is set aside in the root: files, and the bytes they take.
+pub(crate) fn usage(disk: &dyn Disk, root: &Handle) -> (u64, u64) {
+    let Ok(folder) = retry(|| disk.open(root, Path::new(crate::root::QUARANTINE), larder_system::Open::FOLDER)) else {
+        return (0, 0);
+    };
+    let names = folder::names(disk, &folder, Path::new(".")).unwrap_or_default();
+    let sizes = names.iter().filter_map(|listed| disk.metadata_at(&folder, Path::new(&listed.name)).ok());
+    let usage = sizes.fold((0, 0), |(files, bytes), metadata| (files + 1, bytes + metadata.allocated));
+    disk.close(folder);
+    usage
 }
 
 /// Removes a folder with all that is in it, within bounds; links are removed, not followed.

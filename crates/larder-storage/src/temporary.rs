@@ -152,7 +152,7 @@ impl<'a> Temporary<'a> {
     }
 
     /// The name is gone: it was renamed. Hands back the open file.
-    pub(crate) fn disarm(mut self) -> Option<Handle> {
+    pub(crate) fn disarm(&mut self) -> Option<Handle> {
         self.name.clear();
         self.handle.take()
     }

@@ -20,8 +20,6 @@ mod place;
 mod power;
 #[path = "crash/power_after_kill.rs"]
 mod power_after_kill;
-#[path = "crash/refusals.rs"]
-mod refusals;
 
 #[test]
 #[ignore = "a child of other tests"]

@@ -242,7 +242,7 @@ mod tests {
             key: Key::new(key).unwrap(),
             token: Token { lineage: numbers.0, number: numbers.1 },
             stored_ms: numbers.2,
-            durability: if numbers.0 % 2 == 0 { Durability::Full } else { Durability::Relaxed },
+            durability: if numbers.0.is_multiple_of(2) { Durability::Full } else { Durability::Relaxed },
             metadata,
             length: numbers.3,
             body_checksum: numbers.0.rotate_left(17),

@@ -7,9 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use larder_system::{Disk, Handle, read_exact_at};
 
-use super::format::{
-    FileHeader, HeaderFault, Marks, PAGE_BYTES, PAGES, RECORD_BYTES, RECORDS_AT, Record, places,
-};
+use super::format::{FileHeader, HeaderFault, Marks, PAGE_BYTES, PAGES, RECORD_BYTES, RECORDS_AT, Record, places};
 use crate::generation::{Standing, Token};
 
 /// An open stamp file.

@@ -52,7 +52,10 @@ impl Stamps {
     ) -> Result<(), Error> {
         let (draft, sequence) = match current {
             Some(file) => {
-                self.seal(file)?;
+                if !self.seal(file)? {
+                    self.forget();
+                    return Ok(());
+                }
                 let Some(draft) = self.draft(file)? else { return Ok(()) };
                 (draft, file.header.sequence.saturating_add(1))
             }
@@ -74,14 +77,15 @@ impl Stamps {
         Ok(())
     }
 
-    /// Appends the seal, unless there is one.
-    fn seal(&self, file: &Arc<StampFile>) -> Result<(), Error> {
+    /// Appends the seal, unless there is one; false when the file has lost its name, and so has a successor.
+    fn seal(&self, file: &Arc<StampFile>) -> Result<bool, Error> {
         self.with_view(|_| Ok(()))?;
         if file.sealed_at.get().is_none() {
             let bytes = file.header.encode_record(&Record::Seal, file.synced.load(Ordering::Relaxed));
-            write_all(&*self.disk, self.appender(file)?, &[&bytes]).context("seal", self.path_of(file))?;
+            let Some(appender) = self.appender(file)? else { return Ok(false) };
+            write_all(&*self.disk, appender, &[&bytes]).context("seal", self.path_of(file))?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// The successor of the sealed `file`; `None` when it has one already.

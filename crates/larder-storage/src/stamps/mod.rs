@@ -144,8 +144,13 @@ impl Stamps {
     ) -> Result<Token, Error> {
         for _ in 0..ATTEMPTS_MAX {
             let file = self.appendable(temporaries, quarantine)?;
-            let (start, end) = self.write(&file, batch)?;
-            let synced = self.disk.sync_data(self.appender(&file)?);
+            // folded and removed by somebody since it was looked at
+            let Some(appender) = self.appender(&file)? else {
+                self.forget();
+                continue;
+            };
+            let (start, end) = self.write(&file, appender, batch)?;
+            let synced = self.disk.sync_data(appender);
             synced.inspect_err(|_| self.forget()).context("sync", self.path_of(&file))?;
             file.synced.fetch_max(end, Ordering::Relaxed);
             self.keep_name(&file)?;
@@ -193,13 +198,12 @@ impl Stamps {
     }
 
     /// Appends; returns where the records begin and end.
-    fn write(&self, file: &StampFile, batch: &[Record]) -> Result<(u64, u64), Error> {
+    fn write(&self, file: &StampFile, appender: &Handle, batch: &[Record]) -> Result<(u64, u64), Error> {
         let synced = file.synced.load(Ordering::Relaxed);
         let mut bytes = Vec::with_capacity(batch.len() * RECORD_BYTES);
         for record in batch {
             bytes.extend_from_slice(&file.header.encode_record(record, synced));
         }
-        let appender = self.appender(file)?;
         let _turn = locked(&self.turn);
         write_all(&*self.disk, appender, &[&bytes]).context("append to", self.path_of(file))?;
         let position = self.disk.position(appender).context("find the end of", self.path_of(file))?;
@@ -329,20 +333,24 @@ impl Stamps {
         Ok(if ours { file.made_here() } else { file })
     }
 
-    /// The handle to append with.
-    fn appender<'a>(&self, file: &'a StampFile) -> Result<&'a Handle, Error> {
+    /// The handle to append with; `None` when the file has lost its name.
+    fn appender<'a>(&self, file: &'a StampFile) -> Result<Option<&'a Handle>, Error> {
         if let Some(appender) = file.appender.get() {
-            return Ok(appender);
+            return Ok(Some(appender));
         }
         let path = self.path_of(file);
         let name = name_of(file.header.sequence);
-        let appender = retry(|| self.disk.open(&self.folder, Path::new(&name), Open::APPEND)).context("open", &path)?;
+        let appender = match retry(|| self.disk.open(&self.folder, Path::new(&name), Open::APPEND)) {
+            Ok(appender) => appender,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Failure::new("open", path, error).into()),
+        };
         // the name may stand for another file by now, in a root that was replaced
         let (one, other) = (self.disk.metadata(&appender), self.disk.metadata(&file.handle));
         if !one.context("look at", &path)?.is_same_file(&other.context("look at", &path)?) {
-            return Err(Failure::new("open", path, io::ErrorKind::NotFound.into()).into());
+            return Ok(None);
         }
-        Ok(file.appender.get_or_init(|| appender))
+        Ok(Some(file.appender.get_or_init(|| appender)))
     }
 
     fn boot(&self) -> u128 {

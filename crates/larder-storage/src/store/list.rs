@@ -15,6 +15,7 @@ use crate::header::{self, Decoded, Header};
 use crate::key::{Key, Prefix};
 use crate::location::{self, HASHED, Location};
 use crate::put::Durability;
+use crate::quarantine;
 use crate::root::{ENTRIES, Root};
 
 /// Bytes of an entry that nearly always hold the whole header.
@@ -109,9 +110,7 @@ impl Store {
                 root.disk().close(file);
             }
         }
-        if let Some(writing) = root.writing_if_ready() {
-            (usage.quarantined, usage.quarantined_bytes) = writing.quarantine.usage();
-        }
+        (usage.quarantined, usage.quarantined_bytes) = quarantine::usage(root.disk(), &root.handle);
         Ok(usage)
     }
 }

@@ -139,17 +139,28 @@ impl Store {
         let root = self.prepared_now()?;
         let writing = root.writing()?;
         let location = Location::of(key);
-        let guard = acquire(writing, key, &location, wait)?;
+        let guard = match acquire(writing, key, &location, wait) {
+            Ok(guard) => Some(guard),
+            // no room for a lock file: who removes whatever is there needs none, and room is what is wanted
+            Err(Error::Locked { source, .. }) if lacks_room(&source) => None,
+            Err(error) => return Err(error),
+        };
         let path = entry_path(&root, &location);
         let Some(entries) = root.entries().map_err(Error::from)? else { return Ok(false) };
         let parent = match retry(|| root.disk().open(entries, folder_path(&location), Open::FOLDER)) {
             Ok(parent) => parent,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return if durability == Durability::Full {
+                    settle_absence(&root, entries, &location, key)
+                } else {
+                    Ok(false)
+                };
+            }
             Err(error) => return Err(Failure::new("open the folder of", path, error).into()),
         };
         let removed = remove_in(&root, &parent, &location, key, durability);
         root.disk().close(parent);
-        if matches!(removed, Ok(true)) {
+        if let (Ok(true), Some(guard)) = (&removed, guard) {
             // nobody waits for a lock file that is gone: takers look again
             let _ = guard.retire();
         }
@@ -186,8 +197,18 @@ impl Store {
                 stamps.keep()?;
             }
         }
-        let parent = open_parent(root, writing, &parcel.location, durable)?;
-        let moved = self.move_in(root, writing, parcel, temporary, &parent);
+        let mut attempts = 0;
+        let (parent, moved) = loop {
+            attempts += 1;
+            let parent = open_parent(root, writing, &parcel.location, durable)?;
+            let moved = self.move_in(root, writing, parcel, &mut temporary, &parent);
+            // a sweep found the folder while it was still empty: make it again
+            if attempts < ATTEMPTS_MAX && is_pruned(root, &parent, &moved) {
+                root.disk().close(parent);
+                continue;
+            }
+            break (parent, moved);
+        };
         let published = match moved {
             Ok(true) if durable => settle(root, parcel, &parent).map(|()| true),
             other => other,
@@ -206,7 +227,7 @@ impl Store {
         root: &Arc<Root>,
         writing: &Writing,
         parcel: &Parcel<'_>,
-        temporary: Temporary<'_>,
+        temporary: &mut Temporary<'_>,
         parent: &Handle,
     ) -> Result<bool, Error> {
         let (key, location) = (parcel.key, &parcel.location);
@@ -215,7 +236,7 @@ impl Store {
             if !is_publishable(root, parcel)? {
                 return Ok(false);
             }
-            match self.rename(root, &temporary, (parent, location.file()), Replace::No) {
+            match self.rename(root, temporary, (parent, location.file()), Replace::No) {
                 Ok(()) => return Ok(finish(root, parcel, temporary, None)),
                 Err(error) if must_look(&error) || error.kind() == io::ErrorKind::IsADirectory => {}
                 Err(error) => return Err(Failure::new("publish", entry_path(root, location), error).into()),
@@ -239,7 +260,7 @@ impl Store {
             guard.check().map_err(|source| Error::LockLost { key: key.clone(), source })?;
         }
         for _ in 0..ATTEMPTS_MAX {
-            match self.rename(root, &temporary, (parent, location.file()), Replace::Yes) {
+            match self.rename(root, temporary, (parent, location.file()), Replace::Yes) {
                 Ok(()) => return Ok(finish(root, parcel, temporary, previous)),
                 Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
                     writing.quarantine.take(parent, location.file(), "a folder in an entry's place");
@@ -293,7 +314,7 @@ fn is_publishable(root: &Root, parcel: &Parcel<'_>) -> Result<bool, Error> {
 }
 
 /// After the rename: the published file stays open for the next put of its key, the one it replaced does not.
-fn finish(root: &Root, parcel: &Parcel<'_>, temporary: Temporary<'_>, previous: Option<Kept>) -> bool {
+fn finish(root: &Root, parcel: &Parcel<'_>, temporary: &mut Temporary<'_>, previous: Option<Kept>) -> bool {
     if let Some(previous) = previous {
         root.disk().close(previous.file);
     }
@@ -302,6 +323,19 @@ fn finish(root: &Root, parcel: &Parcel<'_>, temporary: Temporary<'_>, previous: 
         root.keep(parcel.location.path(), file, length);
     }
     true
+}
+
+/// Whether a rename found its folder removed.
+fn is_pruned(root: &Root, parent: &Handle, moved: &Result<bool, Error>) -> bool {
+    let Err(Error::Failed(failure)) = moved else { return false };
+    failure.system().kind() == io::ErrorKind::NotFound
+        && root.disk().metadata(parent).is_ok_and(|folder| folder.links == 0)
+}
+
+/// Whether a lock was not got because its file could not be made on a full disk.
+fn lacks_room(error: &larder_lock::acquire::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(error, larder_lock::acquire::Error::Io { source, .. } if matches!(source.kind(), Kind::StorageFull | Kind::QuotaExceeded))
 }
 
 fn acquire(writing: &Writing, key: &Key, location: &Location, wait: &Wait) -> Result<larder_lock::Guard, Error> {
@@ -325,10 +359,7 @@ fn is_sharing_violation(error: &io::Error) -> bool {
 /// Syncs the folder, together with whoever else is about to.
 fn settle(root: &Root, parcel: &Parcel<'_>, parent: &Handle) -> Result<(), Error> {
     let synced = root.syncs.sync(root.disk(), folder_path(&parcel.location), parent);
-    synced.map_err(|error| {
-        let source = Failure::new("sync the folder of", entry_path(root, &parcel.location), error);
-        Error::NotDurable { key: parcel.key.clone(), source }
-    })
+    synced.map_err(|error| not_durable(root, parcel.key, &parcel.location, error))
 }
 
 fn is_fenced(root: &Root, parcel: &Parcel<'_>) -> Result<bool, Error> {
@@ -348,17 +379,32 @@ fn remove_in(
     if is_newer(root, parent, location)? {
         return Err(Error::NewerFormat { key: key.clone(), path: location.path().to_owned() });
     }
-    match retry(|| root.disk().remove_file(parent, location.file())) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+    let removed = match retry(|| root.disk().remove_file(parent, location.file())) {
+        Ok(()) => true,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
         Err(error) => return Err(Failure::new("remove", path, error).into()),
-    }
+    };
+    // also when it was gone: whoever removed it may not have come to this
     if durability == Durability::Full {
         let synced = root.syncs.sync(root.disk(), folder_path(location), parent);
-        synced.map_err(|error| Error::NotDurable {
-            key: key.clone(),
-            source: Failure::new("sync the folder of", path, error),
-        })?;
+        synced.map_err(|error| not_durable(root, key, location, error))?;
     }
-    Ok(true)
+    Ok(removed)
+}
+
+/// Nothing is there, not even a folder; makes sure that it stays so. Returns false: there was nothing.
+fn settle_absence(root: &Root, entries: &Handle, location: &Location, key: &Key) -> Result<bool, Error> {
+    for folder in Path::new(location.folder()).ancestors().skip(1) {
+        let here = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        let Ok(opened) = retry(|| root.disk().open(entries, here, Open::FOLDER)) else { continue };
+        let synced = root.disk().sync(&opened);
+        root.disk().close(opened);
+        return synced.map(|()| false).map_err(|error| not_durable(root, key, location, error));
+    }
+    Ok(false)
+}
+
+fn not_durable(root: &Root, key: &Key, location: &Location, error: io::Error) -> Error {
+    let source = Failure::new("sync the folder of", entry_path(root, location), error);
+    Error::NotDurable { key: key.clone(), source }
 }

@@ -81,8 +81,10 @@ fn fail_every_call(cases: &[Case]) {
         assert_eq!(healthy.ended, Ended::Done, "{}", case.name);
         for call in &healthy.calls {
             for &errno in call.operation.errnos() {
-                for lasting in [Lasting::Once, Lasting::ForItsKind] {
-                    fail(case, &base, &tokens, call, errno, lasting);
+                fail(case, &base, &tokens, call, errno, Lasting::Once);
+                // a storm of signals that never ends is a test of its own
+                if errno != EINTR {
+                    fail(case, &base, &tokens, call, errno, Lasting::ForItsKind);
                 }
             }
             fail(case, &base, &tokens, call, EIO, Lasting::ForAll);
@@ -111,9 +113,8 @@ fn fail(case: &Case, base: &SimDisk, tokens: &[larder_storage::Token], at: &Call
     }
     no_sync_is_tried_again(case, &run, &context);
     let allowed = match (case.promise, &run.ended) {
-        (Promise::Tidy, _) => Allowed::Old,
+        (Promise::Tidy, _) | (Promise::Publish(_) | Promise::Remove, Ended::Failed(_)) => Allowed::Old,
         (_, Ended::Done | Ended::NotDurable) => Allowed::New,
-        (Promise::Publish(_) | Promise::Remove, Ended::Failed(_)) => Allowed::Old,
         (Promise::Invalidate, Ended::Failed(_)) => Allowed::Either,
     };
     if let Promise::Publish(path) = case.promise {
@@ -154,7 +155,7 @@ fn syncs_are_as_told(case: &Case, run: &Run, published: &Path, context: &str) {
         let written = run.calls.iter().filter(of_it).rfind(|call| call.operation == Operation::Write).unwrap();
         let synced = sync_of(&temporary, written.index).filter(went_well);
         assert!(synced.is_some_and(|sync| sync.index < renamed.index), "{}: {context}: unsynced", case.name);
-        let folder_synced = folder_sync.filter(went_well).is_some();
+        let folder_synced = folder_sync.as_ref().is_some_and(went_well);
         let told = if folder_synced { Ended::Done } else { Ended::NotDurable };
         assert_eq!(run.ended, told, "{}: {context}", case.name);
     } else {
@@ -174,12 +175,25 @@ fn a_removal_that_fails_at_any_call_leaves_the_old_document() {
 
 #[test]
 fn an_invalidation_that_fails_at_any_call_holds_or_not_and_loses_nothing_else() {
-    fail_every_call(&cases::invalidations());
+    // what they cover changes one record, and no call
+    let covers = ["invalidation of a prefix", "invalidation of a tag", "invalidation of everything"];
+    let cases = cases::invalidations().into_iter().filter(|case| !covers.contains(&case.name));
+    fail_every_call(&cases.collect::<Vec<Case>>());
 }
 
 #[test]
 fn tidying_that_fails_at_any_call_loses_nothing() {
     fail_every_call(&cases::tidying());
+}
+
+#[test]
+fn a_storm_of_signals_that_never_ends_is_reported_and_nothing_is_lost() {
+    let case = Case::named("put over another's entry");
+    let base = base_of(&case);
+    let (healthy, _) = run(&case, &base, |_| Action::Proceed);
+    for call in healthy.calls.iter().filter(|call| call.operation.is_interruptible()) {
+        fail(&case, &base, &[], call, EINTR, Lasting::ForItsKind);
+    }
 }
 
 #[test]
@@ -206,11 +220,14 @@ fn short_writes_and_interruptions_make_whole_documents() {
         let base = base_of(&case);
         for bytes in [1, 7, 100] {
             let (run, place) = run(&case, &base, move |call| match call.operation {
-                Operation::Write | Operation::WriteAt if call.index % 2 == 0 => Action::Fail(EINTR),
+                Operation::Write | Operation::WriteAt | Operation::Read | Operation::ReadAt
+                    if call.index.is_multiple_of(2) =>
+                {
+                    Action::Fail(EINTR)
+                }
                 Operation::Write => Action::Short(bytes),
                 // a table of pages in pieces of one byte proves no more
                 Operation::WriteAt => Action::Short(bytes * 512),
-                Operation::Read | Operation::ReadAt if call.index % 2 == 0 => Action::Fail(EINTR),
                 _ => Action::Proceed,
             });
             let context = format!("writes of {bytes}");

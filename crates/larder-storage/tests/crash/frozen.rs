@@ -11,7 +11,6 @@ use larder_testkit::{Action, Child, FaultDisk, Scratch};
 use crate::cases::{Case, Ended};
 use crate::place::{BOOT, Place, key, look};
 
-const OLD: &str = "docs/old";
 /// More calls than any case makes: a bound on the loop.
 const CALLS_MAX: u64 = 1_000;
 /// How long anybody waits for the frozen process before the test fails.
@@ -36,7 +35,7 @@ pub(crate) fn freeze(args: &Args) {
     fault.reset();
     fault.before(move |call| if call.index == at { Action::StopProcess } else { Action::Proceed });
     let ended = match args.get("work") {
-        "fetched" => match store.put(&key(OLD), b"new", &Put::new().fetched_in(token)) {
+        "fetched" => match store.put(&key(case.changes[0].key), b"new", &Put::new().fetched_in(token)) {
             Err(put::Error::Fenced { .. }) => Ended::Failed("fenced".to_owned()),
             other => other.into(),
         },
@@ -105,23 +104,24 @@ impl Frozen {
 
     /// Other keys, readers, invalidations and sweeps while it stands still.
     fn others_go_on(&self, case: &Case) {
-        let seen = look(&self.store, OLD);
-        let seen = seen.as_deref();
         let change = case.changes[0];
-        assert!(seen == change.old || seen == change.new, "{}: {OLD} shows {seen:?}", self.context);
+        let at = change.key;
+        let seen = look(&self.store, at);
+        let seen = seen.as_deref();
+        assert!(seen == change.old || seen == change.new, "{}: {at} shows {seen:?}", self.context);
         self.put("docs/other", b"other");
         self.put("docs/stay", b"stay on");
         self.store.invalidate(&[Scope::Key(key("docs/stay")).hard()]).unwrap();
         assert_eq!(look(&self.store, "docs/stay"), None, "{}", self.context);
-        self.store.invalidate(&[Scope::Key(key(OLD)).hard()]).unwrap();
-        assert_eq!(look(&self.store, OLD), None, "{}: {OLD}", self.context);
+        self.store.invalidate(&[Scope::Key(key(at)).hard()]).unwrap();
+        assert_eq!(look(&self.store, at), None, "{}: {at}", self.context);
         let swept = self.store.sweep().unwrap();
         assert_eq!(swept.temporaries, 0, "{}: a live writer's file is swept", self.context);
         assert_eq!(look(&self.store, "docs/other").as_deref(), Some("other"), "{}", self.context);
     }
 
     /// It goes on, or dies; what it had begun before the invalidation is current for nobody.
-    fn then(mut self, then: Then, fenced: bool) {
+    fn then(mut self, then: Then, at: &str, fenced: bool) {
         let ended = match then {
             Then::Resumed => {
                 self.child.resume();
@@ -139,12 +139,12 @@ impl Frozen {
         let fresh = self.place.open(BOOT);
         if fenced {
             for store in [&self.store, &fresh] {
-                assert_eq!(store.get(&key(OLD)).unwrap().map(larder_storage::Entry::into_body), None, "{context}");
+                assert_eq!(store.get(&key(at)).unwrap().map(larder_storage::Entry::into_body), None, "{context}");
             }
         }
-        let late = self.store.put(&key(OLD), b"late", &Put::new().fetched_in(self.before));
+        let late = self.store.put(&key(at), b"late", &Put::new().fetched_in(self.before));
         assert!(matches!(late, Err(put::Error::Fenced { .. })), "{context}: {late:?}");
-        self.put(OLD, b"next");
+        self.put(at, b"next");
         self.put("docs/stay", b"stays");
         fresh.sweep().unwrap();
         drop(self.child);
@@ -160,7 +160,7 @@ fn freeze_before_every_call(name: &str, work: &str) {
         for at in 0..CALLS_MAX {
             let Some(frozen) = frozen(&case, work, at) else { break };
             frozen.others_go_on(&case);
-            frozen.then(then, work == "fetched");
+            frozen.then(then, case.changes[0].key, work == "fetched");
             stops += 1;
         }
         assert!((5..CALLS_MAX).contains(&stops), "{name}: stopped at {stops} calls");
@@ -170,6 +170,11 @@ fn freeze_before_every_call(name: &str, work: &str) {
 #[test]
 fn a_put_frozen_before_any_call_holds_nobody_up_and_is_not_current_after_an_invalidation() {
     freeze_before_every_call("put over another's entry", "fetched");
+}
+
+#[test]
+fn a_put_into_new_folders_frozen_before_any_call_holds_nobody_up() {
+    freeze_before_every_call("put into new folders", "fetched");
 }
 
 #[test]

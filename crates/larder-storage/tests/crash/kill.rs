@@ -37,8 +37,7 @@ fn kill_before_every_call(cases: &[Case]) {
             case.set_up(&place);
             let tokens = token_before(&place, case);
             let at = at.to_string();
-            let mut child =
-                Child::spawn("killed", &[("case", case.name), ("path", place.path.as_str()), ("at", &at)]);
+            let mut child = Child::spawn("killed", &[("case", case.name), ("path", place.path.as_str()), ("at", &at)]);
             let said = child.next_line();
             let context = format!("killed before call {at}");
             if said.is_some() {

@@ -8,7 +8,7 @@ use crate::judge::{Allowed, judge, token_before};
 use crate::place::{NEXT_BOOT, Place, key, look};
 
 /// How many states are judged at each call.
-const STATES_MAX: usize = 12;
+const STATES_MAX: usize = 7;
 
 fn cut_at_every_call(cases: &[Case]) {
     let mut seed = Seed::new();

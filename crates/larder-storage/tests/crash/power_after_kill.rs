@@ -1,6 +1,6 @@
 //! Power cuts after a process was killed: what the dead one had not synced is no excuse for the next one.
 
-use larder_storage::{Put, Scope};
+use larder_storage::{Durability, Put, Scope, Wait};
 use larder_testkit::{Seed, SimDisk};
 
 use crate::cases::{Case, Ended};
@@ -27,7 +27,9 @@ fn kill_then_cut(name: &str, changed: &[&str]) {
         let context = killed.describe();
         let put =
             |at: &str| next.put(&key(at), b"next", &Put::new()).unwrap_or_else(|error| panic!("{context}: {error}"));
-        changed.iter().for_each(|at| _ = put(at));
+        for at in changed {
+            put(at);
+        }
         for state in killed.crash_states(STATES_MAX, seed.draw()) {
             let context = state.describe();
             let after = Place::simulated(&state).open(NEXT_BOOT);
@@ -79,6 +81,34 @@ fn a_fold_of_a_copied_root_whose_maker_was_killed_does_not_take_later_puts_along
 }
 
 #[test]
+fn a_removal_whose_maker_was_killed_is_made_good_by_the_next_full_one() {
+    let mut seed = Seed::new();
+    let case = Case::named("removal");
+    let sim = SimDisk::new();
+    prepare(&sim);
+    let place = Place::simulated(&sim);
+    case.set_up(&place);
+    let store = place.open(BOOT);
+    (case.warm)(&store);
+    sim.record();
+    assert_eq!((case.act)(&store), Ended::Done);
+    for (killed, sweeps) in sim.history().into_iter().flat_map(|killed| [(killed.snapshot(), false), (killed, true)]) {
+        let next = Place::simulated(&killed).open(BOOT);
+        next.remove(&key("docs/stay"), Durability::Relaxed, &Wait::none()).unwrap();
+        if sweeps {
+            // when the removal was under way already, this takes the folder along
+            let is_empty = look(&next, "docs/old").is_none();
+            assert_eq!(next.sweep().unwrap().folders, u64::from(is_empty), "{}", killed.describe());
+        }
+        next.remove(&key("docs/old"), Durability::Full, &Wait::none()).unwrap();
+        for state in killed.crash_states(STATES_MAX, seed.draw()) {
+            let seen = look(&Place::simulated(&state).open(NEXT_BOOT), "docs/old");
+            assert_eq!(seen, None, "swept: {sweeps}, {}", state.describe());
+        }
+    }
+}
+
+#[test]
 fn a_lost_folder_sync_of_one_process_is_made_good_by_the_next_full_put() {
     let sim = SimDisk::new();
     prepare(&sim);
@@ -87,9 +117,9 @@ fn a_lost_folder_sync_of_one_process_is_made_good_by_the_next_full_put() {
     let (one, other) = (place.open(BOOT), place.open(BOOT));
     one.put(&key("a/b/first"), b"first", &Put::new()).unwrap();
     // a sweep removes the folder that both know, and a relaxed put makes another of the same name
-    one.remove(&key("a/b/first"), larder_storage::Durability::Full, &larder_storage::Wait::none()).unwrap();
+    one.remove(&key("a/b/first"), Durability::Full, &Wait::none()).unwrap();
     assert_eq!(other.sweep().unwrap().folders, 2);
-    other.put(&key("a/b/relaxed"), b"x", &Put::new().durability(larder_storage::Durability::Relaxed)).unwrap();
+    other.put(&key("a/b/relaxed"), b"x", &Put::new().durability(Durability::Relaxed)).unwrap();
     one.put(&key("a/b/full"), b"full", &Put::new()).unwrap();
     for state in sim.crash_states(32, Seed::new().draw()) {
         let found = look(&Place::simulated(&state).open(NEXT_BOOT), "a/b/full");

@@ -4,6 +4,7 @@
 mod damage;
 mod generations;
 mod hostile;
+mod limits;
 mod model;
 mod races;
 mod roots;

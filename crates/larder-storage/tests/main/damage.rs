@@ -49,6 +49,7 @@ fn every_flipped_bit_of_an_entry_is_a_miss() {
     }
     assert_eq!(victim.store.quarantined(), whole.len() as u64);
     assert_eq!(names(victim.scratch.join("quarantine")).len(), 64, "the quarantine is bounded");
+    assert_eq!(Store::open(victim.scratch.utf8_path()).unwrap().usage().unwrap().quarantined, 64);
 }
 
 #[test]

@@ -1,1 +1,0 @@
-//! Errors whose outcome has a name of its own.
