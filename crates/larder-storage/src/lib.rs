@@ -27,14 +27,14 @@
 //! # let scratch = larder_testkit::Scratch::new("storage-doc");
 //! # let path = scratch.utf8_path();
 //! let store = Store::open(path)?;
-//! let key: Key = "docs/react/hooks".parse()?;
+//! let key: Key = "guides/react/hooks".parse()?;
 //!
 //! let token = store.token()?; // before the fetch begins
 //! let fetched = b"# Hooks"; // however long it takes
 //! store.put(&key, fetched, &Put::new().fetched_in(token))?;
 //! assert_eq!(store.get(&key)?.map(|entry| entry.into_body()).as_deref(), Some(&fetched[..]));
 //!
-//! store.invalidate(&[Scope::Prefix("docs/react/".parse()?).hard()])?;
+//! store.invalidate(&[Scope::Prefix("guides/react/".parse()?).hard()])?;
 //! assert!(store.get(&key)?.is_none());
 //! // what was fetched before the invalidation is refused after it
 //! assert!(store.put(&key, fetched, &Put::new().fetched_in(token)).is_err());

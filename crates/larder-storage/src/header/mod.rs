@@ -293,6 +293,17 @@ mod tests {
     }
 
     #[test]
+    fn the_bytes_of_format_1_do_not_change() {
+        let header = header("docs/a", &["t".to_owned()], Some("x"), (2, 3, 4, 5));
+        let expected = "---\n{\"larder\":1,\"key\":\"docs/a\",\"lineage\":\"0000000000000002\",\"generation\":3,\
+            \"stored_ms\":4,\"durability\":\"full\",\"tags\":[\"t\"],\"attributes\":\"x\",\"length\":5,\
+            \"body\":\"0000000000040000\",\"check\":\"7b67c4dc90da6704\"}\n---\n";
+        assert_eq!(String::from_utf8(header.encode().unwrap()).unwrap(), expected);
+        // the check value of CRC-64/NVME in the catalogue of parametrised CRC algorithms
+        assert_eq!(body_checksum(b"123456789"), 0xae8b_1486_0a79_9888);
+    }
+
+    #[test]
     fn a_newer_version_is_known_by_its_number_and_its_checksum() {
         let line = br#"{"larder":7,"wholly":"new""#;
         let mut bytes = [OPENING, line, CHECK].concat();

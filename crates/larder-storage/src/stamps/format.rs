@@ -287,3 +287,79 @@ pub(crate) fn places(digest: u128) -> [(usize, usize); ROWS] {
         place
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn header() -> FileHeader {
+        FileHeader {
+            sequence: 7,
+            lineage: 0x1122_3344_5566_7788,
+            base: LEAP,
+            inode: 42,
+            boot: 9,
+            latest: LEAP - 64,
+            all: Marks { soft: 1, hard: 2 },
+            filled: [0; PAGES / 64],
+            ancestors: vec![(5, 6), (7, 8)],
+        }
+    }
+
+    #[test]
+    fn the_bytes_of_format_1_do_not_change() {
+        let record = header().encode_record(&Record::Name { digest: 0x0102_0304, hard: true }, 64);
+        let expected = [&b"LSt1"[..], &[4, 0, 0, 0, 4, 3, 2, 1], &[0; 12], &[64], &[0; 31]].concat();
+        assert_eq!(record[..56], expected);
+        assert_eq!(header().encode().len(), PAGE_BYTES);
+        assert_eq!(RECORDS_AT, 2_101_248);
+        assert_eq!(places(0), [(0, 0), (256, 0)]);
+        assert_eq!(digest::prefix("docs/"), 234_975_486_308_248_801_590_865_499_517_185_031_234);
+    }
+
+    #[test]
+    fn a_header_page_comes_back_and_any_flipped_bit_is_damage() {
+        let mut header = header();
+        header.set_page(511);
+        let page = header.encode();
+        assert_eq!(FileHeader::decode(&page).unwrap(), header);
+        assert!(header.has_page(511) && !header.has_page(0));
+        for at in 0..page.len() {
+            let mut damaged = page.clone();
+            damaged[at] ^= 1 << (at % 8);
+            assert!(FileHeader::decode(&damaged).is_err(), "byte {at}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn records_are_sound_in_their_own_file_only(digest in any::<u128>(), hard in any::<bool>(), at in 0..RECORD_BYTES) {
+            let (one, mut other) = (header(), header());
+            other.sequence += 1;
+            let record = Record::Name { digest, hard };
+            let mut bytes = one.encode_record(&record, 128);
+            prop_assert_eq!(one.decode_record(&bytes), Some((record, 128)));
+            prop_assert_eq!(other.decode_record(&bytes), None);
+            bytes[at] ^= 1;
+            prop_assert_eq!(one.decode_record(&bytes), None);
+        }
+
+        #[test]
+        fn pages_are_sound_in_their_own_place_only(soft in any::<u64>(), hard in any::<u64>(), slot in 0..SLOTS_PER_PAGE) {
+            let mut slots = vec![Marks::default(); SLOTS_PER_PAGE];
+            slots[slot] = Marks { soft, hard };
+            let bytes = header().encode_page(3, &slots);
+            prop_assert_eq!(header().decode_page(3, &bytes), Some(slots));
+            prop_assert_eq!(header().decode_page(4, &bytes), None);
+        }
+
+        #[test]
+        fn every_place_is_in_the_table(digest in any::<u128>()) {
+            for (row, (page, slot)) in places(digest).into_iter().enumerate() {
+                prop_assert!(page / PAGES_PER_ROW == row && slot < SLOTS_PER_PAGE);
+            }
+        }
+    }
+}

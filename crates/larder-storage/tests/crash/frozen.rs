@@ -6,7 +6,7 @@ use std::time::Duration;
 use larder_storage::{Put, Scope, Store, Token, Wait, put};
 use larder_system::SystemDisk;
 use larder_testkit::child::{self, Args};
-use larder_testkit::{Action, Child, FaultDisk, Scratch};
+use larder_testkit::{Action, Child, FaultDisk, Operation, Scratch};
 
 use crate::cases::{Case, Ended};
 use crate::place::{BOOT, Place, key, look};
@@ -15,6 +15,9 @@ use crate::place::{BOOT, Place, key, look};
 const CALLS_MAX: u64 = 1_000;
 /// How long anybody waits for the frozen process before the test fails.
 const WAIT: Duration = Duration::from_secs(10);
+
+/// Said of an invalidation whose record was written after the freeze.
+const LATE: &str = ", recorded late";
 
 /// How the frozen process goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +36,7 @@ pub(crate) fn freeze(args: &Args) {
     let token = store.token().unwrap();
     child::say("warm");
     fault.reset();
+    fault.record();
     fault.before(move |call| if call.index == at { Action::StopProcess } else { Action::Proceed });
     let ended = match args.get("work") {
         "fetched" => match store.put(&key(case.changes[0].key), b"new", &Put::new().fetched_in(token)) {
@@ -41,11 +45,18 @@ pub(crate) fn freeze(args: &Args) {
         },
         _ => (case.act)(&store),
     };
+    let calls = fault.calls();
+    let appended = calls.iter().find(|call| {
+        call.operation == Operation::Write
+            && call.path.as_ref().is_some_and(|path| path.extension() == Some("stamps".as_ref()))
+    });
+    let late = appended.is_some_and(|call| call.index >= at);
     // another one must find nothing broken in its own process
     store.put(&key("from/it"), b"alive", &Put::new()).unwrap();
     let stopped = fault.count() > at;
     drop(store);
-    child::say(&format!("{ended:?}{}", if stopped { "" } else { ", never stopped" }));
+    let never = if stopped { "" } else { ", never stopped" };
+    child::say(&format!("{ended:?}{}{never}", if late { LATE } else { "" }));
 }
 
 struct Frozen {
@@ -122,6 +133,9 @@ impl Frozen {
 
     /// It goes on, or dies; what it had begun before the invalidation is current for nobody.
     fn then(mut self, then: Then, at: &str, fenced: bool) {
+        if !fenced {
+            self.put(at, b"between");
+        }
         let ended = match then {
             Then::Resumed => {
                 self.child.resume();
@@ -137,6 +151,10 @@ impl Frozen {
         let context = format!("{}, then {then:?}, ended {ended}", self.context);
         assert!(!ended.starts_with("Failed") || ended == "Failed(\"fenced\")", "{context}");
         let fresh = self.place.open(BOOT);
+        if ended == format!("{:?}{LATE}", Ended::Done) {
+            // it covers what was put while it stood still, also when its record's file was folded meanwhile
+            assert!(fresh.get(&key(at)).unwrap().is_none(), "{context}: an acknowledged invalidation is lost");
+        }
         if fenced {
             for store in [&self.store, &fresh] {
                 assert_eq!(store.get(&key(at)).unwrap().map(larder_storage::Entry::into_body), None, "{context}");

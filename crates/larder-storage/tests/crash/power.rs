@@ -5,7 +5,7 @@ use larder_testkit::{Seed, SimDisk};
 
 use crate::cases::{self, Case, Ended};
 use crate::judge::{Allowed, judge, token_before};
-use crate::place::{NEXT_BOOT, Place, key, look};
+use crate::place::{BOOT, NEXT_BOOT, Place, key, look};
 
 /// How many states are judged at each call.
 const STATES_MAX: usize = 7;
@@ -73,11 +73,48 @@ fn two_puts_that_share_a_sync_are_both_durable() {
 }
 
 #[test]
+fn a_large_relaxed_put_torn_anywhere_is_old_new_or_absent() {
+    let document = |first: u8| -> Vec<u8> { (0..20_000_u32).map(|at| first.wrapping_add((at / 7) as u8)).collect() };
+    let (old, new) = (document(1), document(2));
+    let sim = SimDisk::new();
+    prepare(&sim);
+    let place = Place::simulated(&sim);
+    let store = place.open(BOOT);
+    store.put(&key("a"), &old, &Put::new()).unwrap();
+    store.put(&key("a"), &new, &Put::new().durability(Durability::Relaxed)).unwrap();
+    let states = sim.crash_states(100, Seed::new().draw());
+    let seen: Vec<_> = states
+        .iter()
+        .map(|state| {
+            let found = Place::simulated(state).open(NEXT_BOOT).get(&key("a")).unwrap();
+            let found = found.map(larder_storage::Entry::into_body);
+            assert!(found.as_ref().is_none_or(|body| *body == old || *body == new), "{}", state.describe());
+            found
+        })
+        .collect();
+    assert!(seen.contains(&None) && seen.contains(&Some(new)), "of {} states none is torn, or none whole", seen.len());
+}
+
+#[test]
+fn another_entrys_blocks_under_the_right_name_are_recognised_as_foreign() {
+    let sim = SimDisk::new();
+    prepare(&sim);
+    let place = Place::simulated(&sim);
+    let case = Case::named("put over another's entry");
+    case.set_up(&place);
+    let foreign = place.read("entries/docs", "stay.entry");
+    place.write("entries/docs", "old.entry", &foreign);
+    let store = place.open(NEXT_BOOT);
+    assert_eq!(look(&store, "docs/old"), None);
+    assert_eq!((store.quarantined(), look(&store, "docs/stay").as_deref()), (1, Some("stay")));
+}
+
+#[test]
 fn a_full_put_into_folders_that_a_relaxed_put_made_survives_a_power_cut() {
     let sim = SimDisk::new();
     prepare(&sim);
     let place = Place::simulated(&sim);
-    let store = place.open(1);
+    let store = place.open(BOOT);
     store.put(&key("a/b/relaxed"), b"x", &Put::new().durability(Durability::Relaxed)).unwrap();
     store.put(&key("a/b/full"), b"full", &Put::new()).unwrap();
     for state in sim.crash_states(64, Seed::new().draw()) {

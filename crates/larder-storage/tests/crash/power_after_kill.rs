@@ -1,6 +1,6 @@
 //! Power cuts after a process was killed: what the dead one had not synced is no excuse for the next one.
 
-use larder_storage::{Durability, Put, Scope, Wait};
+use larder_storage::{Durability, Put, Scope, Wait, put};
 use larder_testkit::{Seed, SimDisk};
 
 use crate::cases::{Case, Ended};
@@ -78,6 +78,32 @@ fn a_fold_after_a_reboot_whose_maker_was_killed_does_not_take_later_puts_along()
 #[test]
 fn a_fold_of_a_copied_root_whose_maker_was_killed_does_not_take_later_puts_along() {
     kill_then_cut("invalidation in a copied root", &["docs/old"]);
+}
+
+#[test]
+fn numbers_that_were_lost_with_power_are_not_drawn_again() {
+    let mut seed = Seed::new();
+    let case = Case::named("several invalidations at once");
+    let sim = SimDisk::new();
+    prepare(&sim);
+    let place = Place::simulated(&sim);
+    case.set_up(&place);
+    let store = place.open(BOOT);
+    sim.record();
+    assert_eq!((case.act)(&store), Ended::Done);
+    for killed in sim.history() {
+        let next = Place::simulated(&killed).open(BOOT);
+        let token = next.token().unwrap();
+        next.put(&key("docs/old"), b"next", &Put::new().durability(Durability::Relaxed)).unwrap();
+        for state in killed.crash_states(STATES_MAX, seed.draw()) {
+            let after = Place::simulated(&state).open(NEXT_BOOT);
+            after.invalidate(&[Scope::Key(key("docs/old")).hard()]).unwrap();
+            after.invalidate(&vec![Scope::Key(key("others")).hard(); 20]).unwrap();
+            assert_eq!(look(&after, "docs/old"), None, "{}: it outlives its invalidation", state.describe());
+            let late = after.put(&key("docs/old"), b"late", &Put::new().fetched_in(token));
+            assert!(matches!(late, Err(put::Error::Fenced { .. })), "{}: {late:?}", state.describe());
+        }
+    }
 }
 
 #[test]
