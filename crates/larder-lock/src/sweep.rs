@@ -57,13 +57,19 @@ pub(crate) fn run(shared: &Shared, files_max: usize) -> Result<Swept, Error> {
         } else if file.starts_with(lease::chain::OLD_PREFIX) {
             lease::chain::remove_old(shared, path);
             swept.leftovers += 1;
-        } else if file.starts_with(probe::PREFIX) || file.starts_with(open::RECORD_NEW_PREFIX) {
+        } else if is_numbered(file, probe::PREFIX) || is_numbered(file, open::RECORD_NEW_PREFIX) {
             // A living owner of either notices that it is gone and makes another, or needs it no more.
             let removed = retry(|| shared.disk.remove_file(&shared.folder, path));
             swept.leftovers += usize::from(removed.is_ok());
         }
     }
     Ok(swept)
+}
+
+/// Whether a name is a prefix of ours and the 16 digits drawn for it; a stranger's may begin likewise.
+fn is_numbered(file: &str, prefix: &str) -> bool {
+    let digits = file.strip_prefix(prefix).unwrap_or_default();
+    digits.len() == 16 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn count(swept: &mut Swept, removed: &io::Result<bool>) {

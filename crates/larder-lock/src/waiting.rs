@@ -55,7 +55,8 @@ impl<'a> Call<'a> {
         let subscription = self.wait.cancellation().map(|cancellation| cancellation.subscribe(&latch));
         let started = self.shared.clock.monotonic();
         let report_at = started.saturating_add(self.shared.options.report_every);
-        let waiting = Waiting { started, latch: Arc::clone(&latch), report_at, announced: false, _subscription: subscription };
+        let waiting =
+            Waiting { started, latch: Arc::clone(&latch), report_at, announced: false, _subscription: subscription };
         self.waiting = Some(waiting);
         latch
     }

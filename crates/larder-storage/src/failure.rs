@@ -51,6 +51,7 @@ impl Failure {
                 Some(40) if cfg!(target_os = "linux") => {
                     "a symbolic link stands where a file or folder must be: remove it"
                 }
+                Some(18) if cfg!(unix) => "part of the root is on another file system: a root must be on one",
                 Some(5) if cfg!(unix) => "the disk reports an error: check it before trusting it again",
                 _ => return None,
             },

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-use larder_system::{Disk, Handle, Listed, Open, retry};
+use larder_system::{Disk, Handle, Kind, Listed, Open, retry};
 
 /// The most names read from one folder at once: a bound on memory, far beyond any folder that larder fills.
 const NAMES_MAX: usize = 10_000_000;
@@ -33,7 +33,8 @@ pub(crate) fn open_or_make(disk: &dyn Disk, at: &Handle, path: &Path, durable: b
     }
     if !durable {
         match retry(|| disk.open(at, path, Open::FOLDER)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            // a folder on the way may be closed to its owner: see `open_own`
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => {}
             opened => return opened,
         }
     }
@@ -42,13 +43,29 @@ pub(crate) fn open_or_make(disk: &dyn Disk, at: &Handle, path: &Path, durable: b
         let name = Path::new(component.as_os_str());
         let here = parent.as_ref().unwrap_or(at);
         let made = make(disk, here, name, durable);
-        let opened = made.and_then(|()| retry(|| disk.open(here, name, Open::FOLDER)));
+        let opened = made.and_then(|()| open_own(disk, here, name));
         if let Some(done) = parent.take() {
             disk.close(done);
         }
         parent = Some(opened?);
     }
     parent.ok_or_else(|| io::ErrorKind::NotFound.into())
+}
+
+/// Opens a folder. One made under a strict umask by somebody who was killed before he gave its owner the rights back, or
+/// has not come to it yet, is given them here.
+fn open_own(disk: &dyn Disk, at: &Handle, name: &Path) -> io::Result<Handle> {
+    match retry(|| disk.open(at, name, Open::FOLDER)) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            let found = disk.metadata_at(at, name)?;
+            if !cfg!(unix) || found.kind != Kind::Folder || found.mode & 0o700 == 0o700 {
+                return Err(error);
+            }
+            disk.set_mode_at(at, name, 0o700)?;
+            retry(|| disk.open(at, name, Open::FOLDER))
+        }
+        opened => opened,
+    }
 }
 
 /// Makes one folder, mode 0700 whatever the umask; one that is there already is as good.
@@ -75,15 +92,16 @@ pub(crate) fn fix_mode(disk: &dyn Disk, at: &Handle, name: &Path) -> io::Result<
     if !cfg!(unix) {
         return Ok(());
     }
-    let mode = disk.metadata_at(at, name)?.mode;
-    if mode & 0o777 == 0o700 { Ok(()) } else { disk.set_mode_at(at, name, 0o700) }
+    let made = disk.metadata_at(at, name)?;
+    if made.kind != Kind::Folder || made.mode & 0o777 == 0o700 { Ok(()) } else { disk.set_mode_at(at, name, 0o700) }
 }
 
 /// Syncs of folders, shared: whoever waits for a sync that began after its own rename is served by it, so that many
 /// durable puts into one folder cost a few syncs.
 #[derive(Debug, Default)]
 pub(crate) struct Syncs {
-    folders: Mutex<HashMap<PathBuf, Arc<Group>>>,
+    /// By device and inode: a path may stand for another folder a moment later.
+    folders: Mutex<HashMap<(u64, u64), Arc<Group>>>,
 }
 
 /// The syncs of one folder.
@@ -107,10 +125,12 @@ struct State {
 
 impl Syncs {
     /// Returns when a sync of the folder that began after this call has ended, and how it ended.
-    pub(crate) fn sync(&self, disk: &dyn Disk, path: &Path, folder: &Handle) -> io::Result<()> {
+    pub(crate) fn sync(&self, disk: &dyn Disk, folder: &Handle) -> io::Result<()> {
+        let now = disk.metadata(folder)?;
+        let folder_is = (now.device, now.inode);
         let group = {
             let mut folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
-            let group = Arc::clone(folders.entry(path.to_owned()).or_default());
+            let group = Arc::clone(folders.entry(folder_is).or_default());
             // counted under the map's lock, so that nobody drops a group that somebody is about to wait in
             group.lock().waiting += 1;
             group
@@ -120,7 +140,7 @@ impl Syncs {
         let mut state = group.lock();
         state.waiting -= 1;
         if state.waiting == 0 {
-            folders.remove(path);
+            folders.remove(&folder_is);
         }
         result
     }

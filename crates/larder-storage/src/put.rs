@@ -175,3 +175,13 @@ pub enum Error {
         key: Key,
     },
 }
+
+impl From<crate::GetError> for Error {
+    fn from(error: crate::GetError) -> Self {
+        match error {
+            crate::GetError::Root(error) => Self::Root(error),
+            crate::GetError::Stamps(error) => Self::Stamps(error),
+            crate::GetError::Failed(error) => Self::Failed(error),
+        }
+    }
+}

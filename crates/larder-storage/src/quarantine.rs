@@ -31,6 +31,11 @@ impl Quarantine {
         Self { disk, clock, folder, path, taken: AtomicU64::new(0) }
     }
 
+    /// Where files are set aside.
+    pub(crate) fn folder(&self) -> &Handle {
+        &self.folder
+    }
+
     /// How many files this process has set aside.
     pub(crate) fn taken(&self) -> u64 {
         self.taken.load(Ordering::Relaxed)
@@ -62,6 +67,8 @@ impl Quarantine {
     /// Removes the oldest files beyond the bound. Names begin with the time, so their order is their age.
     fn bound(&self) {
         let Ok(mut names) = folder::names(&*self.disk, &self.folder, Path::new(".")) else { return };
+        // what was there before larder is not larder's to remove
+        names.retain(|listed| is_ours(&listed.name));
         names.sort_by(|one, other| one.name.cmp(&other.name));
         let excess = names.len().saturating_sub(FILES_MAX);
         for listed in names.iter().take(excess) {
@@ -74,13 +81,21 @@ impl Quarantine {
     }
 }
 
+/// Whether a name is one that [`Quarantine::take`] gives.
+fn is_ours(name: &std::ffi::OsStr) -> bool {
+    let Some((millis, random)) = name.to_str().and_then(|name| name.split_once('-')) else { return false };
+    let digits = |text: &str| text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    digits(millis) && digits(random)
+}
+
 /// What is set aside in the root: files, and the bytes they take.
 pub(crate) fn usage(disk: &dyn Disk, root: &Handle) -> (u64, u64) {
     let Ok(folder) = retry(|| disk.open(root, Path::new(crate::root::QUARANTINE), larder_system::Open::FOLDER)) else {
         return (0, 0);
     };
     let names = folder::names(disk, &folder, Path::new(".")).unwrap_or_default();
-    let sizes = names.iter().filter_map(|listed| disk.metadata_at(&folder, Path::new(&listed.name)).ok());
+    let ours = names.iter().filter(|listed| is_ours(&listed.name));
+    let sizes = ours.filter_map(|listed| disk.metadata_at(&folder, Path::new(&listed.name)).ok());
     let usage = sizes.fold((0, 0), |(files, bytes), metadata| (files + 1, bytes + metadata.allocated));
     disk.close(folder);
     usage

@@ -20,6 +20,8 @@ mod place;
 mod power;
 #[path = "crash/power_after_kill.rs"]
 mod power_after_kill;
+#[path = "crash/strangers.rs"]
+mod strangers;
 
 #[test]
 #[ignore = "a child of other tests"]

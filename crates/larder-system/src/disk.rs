@@ -258,6 +258,13 @@ pub trait Disk: fmt::Debug + Send + Sync {
     /// What the open file is.
     fn metadata(&self, file: &Handle) -> io::Result<Metadata>;
 
+    /// When the open file was made, in nanoseconds since 1970: with its inode number, what tells it from a later file that
+    /// was given the same number. `None` where the file system does not record it.
+    fn born_ns(&self, file: &Handle) -> io::Result<Option<i128>> {
+        let _ = file;
+        Ok(None)
+    }
+
     /// What `name` in `at` is; a symbolic link is not followed.
     fn metadata_at(&self, at: &Handle, name: &Path) -> io::Result<Metadata>;
 

@@ -270,6 +270,16 @@ impl Disk for SystemDisk {
         Ok(metadata_of(&rustix::fs::fstat(file_of(file)?)?))
     }
 
+    #[cfg(target_os = "linux")]
+    fn born_ns(&self, file: &Handle) -> io::Result<Option<i128>> {
+        use rustix::fs::StatxFlags;
+        let asked = StatxFlags::BTIME;
+        let found = rustix::fs::statx(file_of(file)?, "", AtFlags::EMPTY_PATH, asked)?;
+        let told = StatxFlags::from_bits_retain(found.stx_mask).contains(asked);
+        let born = i128::from(found.stx_btime.tv_sec) * 1_000_000_000 + i128::from(found.stx_btime.tv_nsec);
+        Ok(told.then_some(born))
+    }
+
     fn metadata_at(&self, at: &Handle, path: &Path) -> io::Result<Metadata> {
         Ok(metadata_of(&rustix::fs::statat(file_of(at)?, name_of(path)?, AtFlags::SYMLINK_NOFOLLOW)?))
     }

@@ -16,6 +16,7 @@ use crate::put::Durability;
 
 /// The fields that only some headers have.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Extras<'a> {
     #[serde(borrow, default)]
     tags: Vec<Cow<'a, str>>,
@@ -76,6 +77,8 @@ pub(super) fn parse(line: &[u8], expected: Option<&Key>) -> Option<Header> {
     let key = match expected {
         // checked once already, by whoever asks for it
         Some(expected) if expected.as_str().as_bytes() == key => expected.clone(),
+        // JSON escapes control characters; a line that does not is none
+        _ if key.iter().any(|&byte| byte < b' ') => return None,
         _ => Key::new(std::str::from_utf8(key).ok()?).ok()?,
     };
     at.literal(b",\"lineage\":\"")?;

@@ -143,6 +143,7 @@ pub(crate) struct Root {
 #[derive(Debug)]
 pub(crate) struct Writing {
     pub(crate) locks: Locks,
+    lock_folder: Arc<Handle>,
     pub(crate) temporaries: Temporaries,
     pub(crate) quarantine: Quarantine,
 }
@@ -194,6 +195,25 @@ impl Root {
     /// Whether the path still stands for this folder.
     pub(crate) fn is_current(&self) -> bool {
         self.disk().root_metadata(self.path.as_std_path()).is_ok_and(|now| now.is_same_file(&self.identity))
+    }
+
+    /// Whether the path still stands for this folder, and the names in it for the folders that are open: all may have been
+    /// removed, moved or made anew by strangers. A dozen system calls, for now and then.
+    pub(crate) fn is_intact(&self) -> bool {
+        let stands = |name: &str, open: Option<&Handle>| {
+            let Some(open) = open else { return true };
+            let (now, ours) = (self.disk().metadata_at(&self.handle, Path::new(name)), self.disk().metadata(open));
+            matches!((now, ours), (Ok(now), Ok(ours)) if now.is_same_file(&ours))
+        };
+        let writing = self.writing.get();
+        let stamps = self.stamps.get();
+        self.is_current()
+            && stands(ENTRIES, self.entries.get())
+            && stands(STAMPS, stamps.map(Stamps::folder))
+            && stands(LOCKS, writing.map(|writing| &*writing.lock_folder))
+            && stands(TEMPORARY, writing.map(|writing| &writing.temporaries.folder))
+            && stands(QUARANTINE, writing.map(|writing| writing.quarantine.folder()))
+            && stamps.is_none_or(Stamps::has_its_name)
     }
 
     /// The folder of entries, if it is there.
@@ -265,10 +285,11 @@ impl Root {
             .record_holder(false)
             .kept_descriptors(KEPT_DESCRIPTORS);
         let (disk, clock) = (Arc::clone(&around.disk), Arc::clone(&around.clock));
-        let locks = Locks::in_folder(Arc::clone(&disk), Arc::clone(&clock), Arc::new(make(LOCKS)?), options);
+        let lock_folder = Arc::new(make(LOCKS)?);
+        let locks = Locks::in_folder(Arc::clone(&disk), Arc::clone(&clock), Arc::clone(&lock_folder), options);
         let quarantine = Quarantine::new(Arc::clone(&disk), clock, make(QUARANTINE)?, self.path.join(QUARANTINE));
         let temporaries = Temporaries::new(disk, make(TEMPORARY)?, self.path.join(TEMPORARY), locks.clone());
-        let writing = Writing { locks, temporaries, quarantine };
+        let writing = Writing { locks, lock_folder, temporaries, quarantine };
         // also when they were there: whoever made them, or format.yaml, may have been killed before this
         folder::sync(self.disk(), &self.handle).context("sync", &self.path)?;
         if let Some(stamps) = self.stamps()? {

@@ -10,6 +10,9 @@ use larder_system::{Disk, Handle, read_exact_at};
 use super::format::{FileHeader, HeaderFault, Marks, PAGE_BYTES, PAGES, RECORD_BYTES, RECORDS_AT, Record, places};
 use crate::generation::{Standing, Token};
 
+/// The most that is read of what was appended since the last look: 256 times what makes a file full.
+const TAIL_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
 /// An open stamp file.
 #[derive(Debug)]
 pub(crate) struct StampFile {
@@ -18,6 +21,8 @@ pub(crate) struct StampFile {
     pub(crate) handle: Handle,
     /// For appending: where its last write ended is its position. Opened by the first appender.
     pub(crate) appender: OnceLock<Handle>,
+    /// The number the file has, whatever its header says.
+    pub(crate) inode: u64,
     pub(crate) header: FileHeader,
     /// Whether records may be appended: it is of this boot, and no copy.
     pub(crate) fit: Fitness,
@@ -56,6 +61,8 @@ pub(crate) struct View {
     latest: u64,
     /// Where damage that may be a power cut's begins and ends.
     torn: Option<(u64, u64)>,
+    /// The file is longer than anything that larder writes.
+    overlong: bool,
 }
 
 /// Why a file cannot be opened.
@@ -73,9 +80,10 @@ impl StampFile {
         page.truncate(read);
         let header = FileHeader::decode(&page).map_err(OpenFault::Header)?;
         let inode = disk.metadata(&handle).map_err(OpenFault::Io)?.inode;
+        let born = birth(&*disk, &handle).map_err(OpenFault::Io)?;
         let rebooted = header.boot != boot || boot == 0;
         let fit = match () {
-            () if header.inode != inode => Fitness::Copy,
+            () if (header.inode, header.born) != (inode, born) => Fitness::Copy,
             () if rebooted => Fitness::OtherBoot,
             () => Fitness::Fit,
         };
@@ -85,6 +93,7 @@ impl StampFile {
             disk,
             handle,
             appender,
+            inode,
             header,
             fit,
             rebooted,
@@ -133,11 +142,16 @@ impl StampFile {
     }
 }
 
+/// When a file was made, as its header has it.
+pub(crate) fn birth(disk: &dyn Disk, file: &Handle) -> io::Result<u64> {
+    Ok(disk.born_ns(file)?.and_then(|born| u64::try_from(born).ok()).unwrap_or(0))
+}
+
 impl View {
     /// A file of which nothing but the header and table is known.
     pub(crate) fn of(file: Arc<StampFile>) -> Self {
         let (all, latest) = (file.header.all, file.header.latest);
-        Self { file, parsed: 0, length: 0, names: HashMap::new(), all, latest, torn: None }
+        Self { file, parsed: 0, length: 0, names: HashMap::new(), all, latest, torn: None, overlong: false }
     }
 
     /// The generation at the end of what is known.
@@ -171,7 +185,7 @@ impl View {
     /// An end that cannot be read covers everything that it might have said, except after a power cut: there a torn end
     /// is what no sync was waited for, and so nobody was told of.
     fn damage(&self) -> Marks {
-        if self.is_sealed() || self.parsed == self.length || self.file.rebooted {
+        if self.is_sealed() || self.parsed == self.length || (self.file.rebooted && !self.overlong) {
             return Marks::default();
         }
         let number = self.file.header.base.saturating_add(self.length);
@@ -187,12 +201,14 @@ impl View {
         if length < self.parsed {
             *self = Self::of(Arc::clone(&self.file));
         }
-        let wanted = usize::try_from(length.saturating_sub(self.parsed)).unwrap_or(usize::MAX);
+        // beyond any length that a fold leaves: what is there was not written by larder
+        let wanted = usize::try_from(length.saturating_sub(self.parsed).min(TAIL_BYTES_MAX)).unwrap_or(0);
+        self.overlong = length > self.parsed.saturating_add(TAIL_BYTES_MAX);
         let mut bytes = vec![0; wanted];
         let file = Arc::clone(&self.file);
         let read = read_exact_at(&*file.disk, &file.handle, &mut bytes, RECORDS_AT.saturating_add(self.parsed))?;
         bytes.truncate(read);
-        self.length = self.parsed.saturating_add(read as u64);
+        self.length = if self.overlong { length } else { self.parsed.saturating_add(read as u64) };
         self.parse(&bytes);
         Ok(())
     }

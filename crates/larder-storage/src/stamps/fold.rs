@@ -7,11 +7,11 @@ use std::sync::atomic::Ordering;
 
 use larder_system::{retry, unique, write_all, write_all_at};
 
-use super::file::{Fitness, StampFile};
+use super::file::{Fitness, StampFile, birth};
 use super::format::{
     ANCESTORS_MAX, FileHeader, LEAP, Marks, PAGE_BYTES, PAGES, RECORDS_AT, Record, SLOTS_PER_PAGE, places,
 };
-use super::{Error, OpenFault, Stamps, locked, name_of, sequence_of};
+use super::{Error, HeaderFault, OpenFault, Stamps, locked, name_of, sequence_of};
 use crate::failure::{Context, Failure};
 use crate::folder;
 use crate::quarantine::Quarantine;
@@ -60,9 +60,7 @@ impl Stamps {
                 (draft, file.header.sequence.saturating_add(1))
             }
             None => match self.newest()? {
-                Some((sequence, name))
-                    if self.open(&name).is_err_and(|fault| matches!(fault, OpenFault::Header(_))) =>
-                {
+                Some((sequence, name)) if self.is_damaged(&name) => {
                     quarantine.take(&self.folder, Path::new(&name), "damaged record of invalidations");
                     (Draft::first()?, sequence.saturating_add(1))
                 }
@@ -75,6 +73,11 @@ impl Stamps {
         self.forget();
         self.remove_before(sequence);
         Ok(())
+    }
+
+    /// Whether the file has no header that can be read. A newer one's is not damaged, and stays where it is.
+    fn is_damaged(&self, name: &str) -> bool {
+        self.open(name).is_err_and(|fault| matches!(fault, OpenFault::Header(HeaderFault::Damaged)))
     }
 
     /// Appends the seal, unless there is one; false when the file has lost its name, and so has a successor.
@@ -128,7 +131,9 @@ impl Stamps {
         let file = temporary.handle()?;
         draft.header.sequence = sequence;
         draft.header.boot = self.boot();
-        draft.header.inode = self.disk.metadata(file).context("look at", &path)?.inode;
+        let inode = self.disk.metadata(file).context("look at", &path)?.inode;
+        draft.header.inode = inode;
+        draft.header.born = birth(&*self.disk, file).context("look at", &path)?;
         for (page, slots) in draft.table.iter().enumerate() {
             if let Some(slots) = slots {
                 draft.header.set_page(page);
@@ -142,7 +147,7 @@ impl Stamps {
         let (from, _) = temporary.folder();
         let name = name_of(sequence);
         match retry(|| self.disk.link(from, temporary.name(), &self.folder, Path::new(&name))) {
-            Ok(()) => self.made.store(sequence, Ordering::Release),
+            Ok(()) => *locked(&self.made) = Some((draft.header.lineage, sequence, inode)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(Failure::new("publish", self.path.join(name), error).into()),
         }
@@ -171,6 +176,7 @@ impl Draft {
             lineage,
             base: LEAP,
             inode: 0,
+            born: 0,
             boot: 0,
             latest: 0,
             all: Marks::default(),

@@ -54,6 +54,8 @@ pub(crate) struct FileHeader {
     pub(crate) base: u64,
     /// The file's own inode, so that a copy is known for one; 0 where the platform has none.
     pub(crate) inode: u64,
+    /// When it was made, in nanoseconds since 1970; 0 where the platform does not tell.
+    pub(crate) born: u64,
     /// The boot it was made in; 0 where the platform does not tell.
     pub(crate) boot: u128,
     /// The latest invalidation folded into the table.
@@ -124,7 +126,7 @@ impl FileHeader {
         out.0.extend_from_slice(MAGIC);
         out.u32(VERSION);
         out.u32(u32::try_from(self.ancestors.len()).unwrap_or(0));
-        for value in [self.sequence, self.lineage, self.base, self.inode] {
+        for value in [self.sequence, self.lineage, self.base, self.inode, self.born] {
             out.u64(value);
         }
         out.0.extend_from_slice(&self.boot.to_le_bytes());
@@ -151,12 +153,13 @@ impl FileHeader {
             return Err(HeaderFault::Newer(version));
         }
         let ancestors = (from.u32() as usize).min(ANCESTORS_MAX);
-        let (sequence, lineage, base, inode) = (from.u64(), from.u64(), from.u64(), from.u64());
+        let (sequence, lineage, base) = (from.u64(), from.u64(), from.u64());
+        let (inode, born) = (from.u64(), from.u64());
         let boot = u128::from_le_bytes(from.take());
         let (latest, all) = (from.u64(), Marks { soft: from.u64(), hard: from.u64() });
         let filled = std::array::from_fn(|_| from.u64());
         let ancestors = (0..ancestors).map(|_| (from.u64(), from.u64())).collect();
-        Ok(Self { sequence, lineage, base, inode, boot, latest, all, filled, ancestors })
+        Ok(Self { sequence, lineage, base, inode, born, boot, latest, all, filled, ancestors })
     }
 
     pub(crate) fn has_page(&self, page: usize) -> bool {
@@ -300,6 +303,7 @@ mod tests {
             lineage: 0x1122_3344_5566_7788,
             base: LEAP,
             inode: 42,
+            born: 43,
             boot: 9,
             latest: LEAP - 64,
             all: Marks { soft: 1, hard: 2 },

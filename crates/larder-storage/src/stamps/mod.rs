@@ -14,7 +14,7 @@ mod format;
 
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use camino::Utf8PathBuf;
@@ -75,8 +75,8 @@ pub(crate) struct Stamps {
     turn: Mutex<()>,
     /// One fold of this process at a time; others could, to no use.
     folding: Mutex<()>,
-    /// The last file that this process made itself, and so knows to be of this boot and no copy.
-    made: AtomicU64,
+    /// The last file that this process made itself, and so knows to be of this boot and no copy: lineage, sequence, inode.
+    made: Mutex<Option<(u64, u64, u64)>>,
 }
 
 fn name_of(sequence: u64) -> String {
@@ -102,7 +102,7 @@ impl Stamps {
             view: RwLock::new(None),
             turn: Mutex::new(()),
             folding: Mutex::new(()),
-            made: AtomicU64::new(0),
+            made: Mutex::new(None),
         }
     }
 
@@ -154,12 +154,10 @@ impl Stamps {
             synced.inspect_err(|_| self.forget()).context("sync", self.path_of(&file))?;
             file.synced.fetch_max(end, Ordering::Relaxed);
             self.keep_name(&file)?;
-            self.with_view(|_| Ok(()))?;
-            let counted = match file.sealed_at.get() {
+            let counted = match self.seal_of(&file, end)? {
                 // folded from everything before the seal
-                Some(&seal) => end <= seal,
-                // an unsealed file that is not the last was made too late by a process that slept: nobody reads it
-                None => self.newest()?.is_some_and(|(sequence, _)| sequence == file.header.sequence),
+                Some(seal) => end <= seal,
+                None => self.is_record(&file)?,
             };
             if counted {
                 if end / RECORD_BYTES as u64 >= RECORDS_MAX {
@@ -171,6 +169,24 @@ impl Stamps {
             self.forget();
         }
         Err(Error::Unsettled { path: self.path.clone() })
+    }
+
+    /// Where the file is sealed, if it is before or at `end`, or was seen to be later.
+    fn seal_of(&self, file: &Arc<StampFile>, end: u64) -> Result<Option<u64>, Error> {
+        let followed = self.with_view(|view| Ok(Arc::ptr_eq(&view.file, file) && view.length >= end))?;
+        if followed != Some(true) && file.sealed_at.get().is_none() {
+            // another thread has opened the record anew: this file's own tail has the answer
+            let length = self.length(file)?;
+            View::of(Arc::clone(file)).follow(length).context("read", self.path_of(file))?;
+        }
+        Ok(file.sealed_at.get().copied())
+    }
+
+    /// Whether an unsealed file is the one that everybody reads. One that is not the last was made too late by a process
+    /// that slept; one without a name was removed by a stranger.
+    fn is_record(&self, file: &StampFile) -> Result<bool, Error> {
+        let last = self.newest()?.is_some_and(|(sequence, _)| sequence == file.header.sequence);
+        Ok(last && self.disk.metadata(&file.handle).context("look at", self.path_of(file))?.links > 0)
     }
 
     /// Makes sure that the history which tokens tell of by now is still there after a power cut: without it, what was
@@ -225,10 +241,15 @@ impl Stamps {
 
     /// Begins the record where there is none.
     pub(crate) fn begin(&self, temporaries: &Temporaries, quarantine: &Quarantine) -> Result<(), Error> {
-        if self.with_view(|_| Ok(()))?.is_none() {
-            self.fold(None, temporaries, quarantine)?;
+        match self.with_view(|view| Ok(Arc::clone(&view.file)))? {
+            None => self.fold(None, temporaries, quarantine),
+            // whoever sealed it did not come to its successor: until somebody does, every read looks for one
+            Some(file) if file.sealed_at.get().is_some() => {
+                self.fold_if_idle(&file, temporaries, quarantine);
+                Ok(())
+            }
+            Some(_) => Ok(()),
         }
-        Ok(())
     }
 
     /// Runs `ask` on a view that is as long as the current file was at some moment during this call; `None` without a
@@ -279,16 +300,17 @@ impl Stamps {
         Ok(end.saturating_sub(RECORDS_AT))
     }
 
-    /// Looks whether the file still has its name: a stranger may have removed it, and somebody else begun another. Called
-    /// now and then.
-    pub(crate) fn look(&self) {
-        let gone = {
-            let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
-            view.as_ref().is_some_and(|view| self.disk.metadata(&view.file.handle).is_ok_and(|now| now.links == 0))
-        };
-        if gone {
-            self.forget();
-        }
+    /// Where the files lie.
+    pub(crate) fn folder(&self) -> &Handle {
+        &self.folder
+    }
+
+    /// Whether the file that is looked at still has its name: a stranger may have removed it, and somebody else begun
+    /// another. One that was folded away is told by its seal.
+    pub(crate) fn has_its_name(&self) -> bool {
+        let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
+        view.as_ref()
+            .is_none_or(|view| view.is_sealed() || self.disk.metadata(&view.file.handle).is_ok_and(|now| now.links > 0))
     }
 
     /// Looks again at which file is the current one, the next time anything is asked.
@@ -310,7 +332,11 @@ impl Stamps {
         for _ in 0..ATTEMPTS_MAX {
             let Some((_, name)) = self.newest()? else { return Ok(None) };
             match self.open(&name) {
-                Ok(file) => return Ok(Some(file)),
+                // a name that was free again for a late maker is free only once there is a later file
+                Ok(file) if self.newest()?.is_some_and(|(sequence, _)| sequence == file.header.sequence) => {
+                    return Ok(Some(file));
+                }
+                Ok(_) => {}
                 // folded away between the listing and the opening
                 Err(OpenFault::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(OpenFault::Io(error)) => return Err(Failure::new("open", self.path.join(name), error).into()),
@@ -329,7 +355,7 @@ impl Stamps {
     fn open(&self, name: &str) -> Result<StampFile, OpenFault> {
         let handle = retry(|| self.disk.open(&self.folder, Path::new(name), Open::READ)).map_err(OpenFault::Io)?;
         let file = StampFile::open(Arc::clone(&self.disk), handle, self.boot())?;
-        let ours = self.made.load(Ordering::Acquire) == file.header.sequence;
+        let ours = *locked(&self.made) == Some((file.header.lineage, file.header.sequence, file.inode));
         Ok(if ours { file.made_here() } else { file })
     }
 

@@ -157,8 +157,14 @@ impl Store {
             BUFFER.with_borrow_mut(|buffer| {
                 buffer.clear();
                 buffer.reserve(BUFFER_BYTES);
-                let read = self.read_file(disk, &file, buffer, expected)?;
-                Ok(read.with(|| if buffer.len() <= COPIED_BYTES_MAX { buffer.clone() } else { std::mem::take(buffer) }))
+                let read = self.read_file(disk, &file, buffer, expected);
+                if !matches!(read, Ok(Read::Whole(..))) {
+                    // whatever it was, it may have been large
+                    buffer.clear();
+                    buffer.shrink_to(BUFFER_BYTES);
+                }
+                Ok(read?
+                    .with(|| if buffer.len() <= COPIED_BYTES_MAX { buffer.clone() } else { std::mem::take(buffer) }))
             })
         } else {
             // one byte more: a read that does not fill it was the whole file
@@ -215,7 +221,16 @@ impl Store {
         else {
             return Ok(Read::TooLarge);
         };
-        // a short read is the end of a regular file; only a full buffer leaves a question
+        // a short read is nearly always the end of the file; where more is expected, it must be asked for
+        if !full && buffer.len() < total {
+            let more = total - buffer.len();
+            buffer.reserve_exact(more + 1);
+            full = !read_to_limit(disk, file, buffer, more)?;
+            if full {
+                return Ok(Read::Damaged("it is longer than its header says"));
+            }
+        }
+        // only a full buffer leaves a question
         if full {
             let more = total.saturating_sub(buffer.len());
             buffer.reserve_exact(more + 1);
@@ -261,7 +276,7 @@ fn unopened(error: io::Error) -> io::Result<Read> {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Ok(Read::Absent),
         _ if is_link(&error) => Ok(Read::Damaged("it is a symbolic link, or reached through one")),
         // a socket, or a device without a driver
-        _ if error.raw_os_error() == Some(6) && cfg!(unix) => Ok(Read::Damaged("it is not a regular file")),
+        _ if is_no_device(&error) => Ok(Read::Damaged("it is not a regular file")),
         _ => Err(error),
     }
 }
@@ -270,6 +285,11 @@ fn unopened(error: io::Error) -> io::Result<Read> {
 pub(super) fn is_link(error: &io::Error) -> bool {
     let number = if cfg!(target_os = "linux") { 40 } else { 62 };
     cfg!(unix) && error.raw_os_error() == Some(number)
+}
+
+/// Whether an open was refused because nothing answers at that socket or device (`ENXIO`).
+pub(super) fn is_no_device(error: &io::Error) -> bool {
+    cfg!(unix) && error.raw_os_error() == Some(6)
 }
 
 fn display(location: &Location) -> String {

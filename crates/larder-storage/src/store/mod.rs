@@ -96,9 +96,11 @@ impl Options {
     /// The path is not a folder, or its root is of a newer format, or of another kind of locks than asked for.
     pub fn open(self, path: impl AsRef<Utf8Path>) -> Result<Store, root::Error> {
         let Self { disk, clock, backend, writable, body_bytes_max } = self;
+        // a relative path would mean another folder once the process changes its own
+        let path = camino::absolute_utf8(path.as_ref()).unwrap_or_else(|_| path.as_ref().to_owned());
         let store = Store {
             around: Surroundings { disk, clock, backend, writable },
-            path: path.as_ref().to_owned(),
+            path,
             root: RwLock::new(None),
             looked: AtomicU64::new(0),
             body_bytes_max,
@@ -131,7 +133,7 @@ impl Store {
         Options::new().open(path)
     }
 
-    /// The root's path, as given.
+    /// The root's path, absolute.
     pub fn path(&self) -> &Utf8Path {
         &self.path
     }
@@ -149,8 +151,8 @@ impl Store {
         }
     }
 
-    /// Invalidates everything that `invalidations` cover, durably, in one step for all of them; returns the generation
-    /// from which on it holds.
+    /// Invalidates everything that `invalidations` cover, durably; returns the generation from which on it holds. Up to
+    /// 1,024 of them are one step, more are several.
     ///
     /// When it returns, no get that begins afterwards, in any process, takes an answer for current whose fetch began
     /// before. It costs the same whatever is covered, and waits for no reader, writer or lock.
@@ -163,7 +165,7 @@ impl Store {
             let writing = root.writing()?;
             let Some(stamps) = root.stamps()? else { continue };
             let token = stamps.append(invalidations, &writing.temporaries, &writing.quarantine);
-            if root.is_current() {
+            if root.is_intact() {
                 return Ok(token?);
             }
             self.reopen(&root);
@@ -177,40 +179,41 @@ impl Store {
         root.as_ref().and_then(|root| root.writing_if_ready()).map_or(0, |writing| writing.quarantine.taken())
     }
 
-    /// The root for reading, looked at again when the last look is old; `None` when there is none.
-    fn reading(&self) -> Result<Option<Arc<Root>>, root::Error> {
+    /// The root that is open, looked at again when the last look is old; `None` when there is none any more.
+    fn known(&self) -> Option<Arc<Root>> {
         let now = u64::try_from(self.around.clock.monotonic_coarse().as_millis()).unwrap_or(u64::MAX);
         let due = now.abs_diff(self.looked.load(Ordering::Relaxed)) >= LOOK_EVERY_MS;
-        let known = self.root.read().unwrap_or_else(PoisonError::into_inner).clone();
-        match known {
-            Some(root) if !due => return Ok(Some(root)),
-            Some(root) if root.is_current() => {
-                self.looked.store(now, Ordering::Relaxed);
-                if let Some(stamps) = root.stamps()? {
-                    stamps.look();
-                }
-                return Ok(Some(root));
+        let root = self.root.read().unwrap_or_else(PoisonError::into_inner).clone()?;
+        if due {
+            if !root.is_intact() {
+                self.reopen(&root);
+                return None;
             }
-            Some(root) => self.reopen(&root),
-            None => {}
+            self.looked.store(now, Ordering::Relaxed);
+        }
+        Some(root)
+    }
+
+    /// The root for reading; `None` when there is none.
+    fn reading(&self) -> Result<Option<Arc<Root>>, root::Error> {
+        if let Some(root) = self.known() {
+            return Ok(Some(root));
         }
         let opened = Root::open(&self.around, &self.path)?.map(Arc::new);
-        self.looked.store(now, Ordering::Relaxed);
         if let Some(root) = &opened {
             *self.root.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(root));
         }
         Ok(opened)
     }
 
-    /// The root for writing, with everything that writers need, as last seen: for those who look before they publish.
+    /// The root for writing, with everything that writers need: for those who look once more before they publish.
     fn prepared(&self) -> Result<Arc<Root>, root::Error> {
         for _ in 0..ATTEMPTS_MAX {
-            let known = self.root.read().unwrap_or_else(PoisonError::into_inner).clone();
-            let root = known.map_or_else(|| self.open_or_create(), Ok)?;
+            let root = self.known().map_or_else(|| self.open_or_create(), Ok)?;
             match root.writing() {
                 Ok(_) => return Ok(root),
                 // a vanished root fails in many ways: what counts is whether it is still there
-                Err(error) if root.is_current() => return Err(error),
+                Err(error) if root.is_intact() => return Err(error),
                 Err(_) => self.reopen(&root),
             }
         }
@@ -221,7 +224,7 @@ impl Store {
     fn prepared_now(&self) -> Result<Arc<Root>, root::Error> {
         for _ in 0..ATTEMPTS_MAX {
             let root = self.prepared()?;
-            if root.is_current() {
+            if root.is_intact() {
                 return Ok(root);
             }
             self.reopen(&root);

@@ -2,11 +2,13 @@
 
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
+use larder_lock::{Mode, Wait};
 use larder_system::{Disk, Handle, Kind, Metadata, Open, retry};
 
 use super::ATTEMPTS_MAX;
-use super::get::{HEADER_READ_BYTES, is_link};
+use super::get::{HEADER_READ_BYTES, is_link, is_no_device};
 use crate::failure::Failure;
 use crate::folder;
 use crate::header::{self, Fault};
@@ -14,11 +16,29 @@ use crate::location::Location;
 use crate::put::Error;
 use crate::root::{ENTRIES, Kept, Root, Writing};
 
-/// Whether the file this process published last under the name is still there: then this version may replace it without
-/// looking. Its one name goes only when another file takes it, or when it is removed.
-pub(super) fn is_still_ours(root: &Root, previous: Option<&Kept>) -> bool {
-    let now = previous.map(|kept| (root.disk().metadata(&kept.file), kept.length));
-    cfg!(unix) && matches!(now, Some((Ok(now), length)) if now.links == 1 && now.length == length)
+/// How long to wait for somebody who sets aside the same stranger.
+const CLEAR_WAIT: Duration = Duration::from_secs(5);
+
+/// What stands at an entry's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Occupant {
+    /// Nothing.
+    None,
+    /// Something that this version may replace.
+    Replaceable,
+    /// An entry of a format that only newer versions know.
+    Newer,
+}
+
+/// Whether the file this process published last is still there, under the same name: then it may be replaced without
+/// reading it. An open file keeps its number, so that no other file can have it.
+pub(super) fn is_still_ours(root: &Root, parent: &Handle, location: &Location, previous: Option<&Kept>) -> bool {
+    let Some(kept) = previous.filter(|_| cfg!(unix)) else { return false };
+    let (Ok(ours), Ok(now)) = (root.disk().metadata(&kept.file), root.disk().metadata_at(parent, location.file()))
+    else {
+        return false;
+    };
+    now.is_same_file(&ours) && now.length == kept.length
 }
 
 /// The folder of an entry, made if it is missing; strangers in the way are set aside.
@@ -86,39 +106,47 @@ pub(super) fn named_in(root: &Root, parent: &Handle, location: &Location) -> Res
     }
 }
 
-/// Whether the present file is of a format that only newer versions know.
-pub(super) fn is_newer(root: &Root, parent: &Handle, location: &Location) -> Result<bool, Error> {
+/// What stands at the entry's name now.
+pub(super) fn occupant(root: &Root, parent: &Handle, location: &Location) -> Result<Occupant, Error> {
     let file = match retry(|| root.disk().open(parent, location.file(), Open::READ)) {
         Ok(file) => file,
-        // absent, or nothing that larder ever wrote
-        Err(error) if error.kind() == io::ErrorKind::NotFound || is_link(&error) => return Ok(false),
-        Err(error) if error.raw_os_error() == Some(6) => return Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Occupant::None),
+        // nothing that larder ever wrote: a link, a socket
+        Err(error) if is_link(&error) || is_no_device(&error) => return Ok(Occupant::Replaceable),
         Err(error) => return Err(Failure::new("open", entry_path(root, location), error).into()),
     };
     let mut bytes = Vec::with_capacity(HEADER_READ_BYTES);
     let read = retry(|| root.disk().read(&file, &mut bytes));
     root.disk().close(file);
     match read {
-        Ok(_) => Ok(matches!(header::decode(&bytes, None), Err(Fault::Newer(_)))),
-        Err(error) if matches!(error.kind(), io::ErrorKind::IsADirectory | io::ErrorKind::WouldBlock) => Ok(false),
+        Ok(_) if matches!(header::decode(&bytes, None), Err(Fault::Newer(_))) => Ok(Occupant::Newer),
+        Ok(_) => Ok(Occupant::Replaceable),
+        Err(error) if matches!(error.kind(), io::ErrorKind::IsADirectory | io::ErrorKind::WouldBlock) => {
+            Ok(Occupant::Replaceable)
+        }
         Err(error) => Err(Failure::new("read", entry_path(root, location), error).into()),
     }
 }
 
 /// Sets aside what is no folder on the way to an entry; returns whether anything was.
+///
+/// Under a lock of the folder's own: only its holders free the name, and only they make room for the folder that comes
+/// next, so what is judged is what is moved.
 fn clear_way(disk: &dyn Disk, entries: &Handle, location: &Location, writing: &Writing) -> bool {
     let mut here: Option<Handle> = None;
+    let mut way = String::from("//way");
     let mut cleared = false;
     for component in Path::new(location.folder()).components() {
         let name = Path::new(component.as_os_str());
+        way.push('/');
+        way.push_str(&name.to_string_lossy());
         let at = here.as_ref().unwrap_or(entries);
-        match disk.metadata_at(at, name) {
-            Ok(metadata) if metadata.kind != Kind::Folder => {
-                cleared = writing.quarantine.take(at, name, "something else in a folder's place");
-                break;
-            }
-            Ok(_) => {}
-            Err(_) => break,
+        let is_stranger = || disk.metadata_at(at, name).is_ok_and(|metadata| metadata.kind != Kind::Folder);
+        if is_stranger() {
+            let Ok(_guard) = writing.locks.acquire(&way, Mode::Exclusive, &Wait::up_to(CLEAR_WAIT)) else { break };
+            // somebody else may have done it, and made the folder
+            cleared = !is_stranger() || writing.quarantine.take(at, name, "something else in a folder's place");
+            break;
         }
         let Ok(next) = disk.open(at, name, Open::FOLDER) else { break };
         here = Some(next);

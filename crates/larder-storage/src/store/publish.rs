@@ -9,7 +9,8 @@ use larder_lock::{Mode, Wait};
 use larder_system::{Handle, Metadata, Open, Replace, retry};
 
 use super::get::Read;
-use super::place::{entry_path, folder_path, is_newer, is_still_ours, named, named_in, open_parent};
+use super::list::header_at;
+use super::place::{Occupant, entry_path, folder_path, is_still_ours, named, named_in, occupant, open_parent};
 use super::{ATTEMPTS_MAX, Store};
 use crate::entry::Entry;
 use crate::failure::Failure;
@@ -65,7 +66,11 @@ impl Store {
             let location = Location::of(key);
             let durability = match put.durability {
                 Some(durability) => durability,
-                None => self.durability_of(root, key, &location)?,
+                // as before; fully, where nothing can be read
+                None => header_at(root, location.path())
+                    .map_err(Error::from)?
+                    .filter(|header| header.key == *key)
+                    .map_or(Durability::Full, |header| header.durability),
             };
             let token = match put.token {
                 Some(token) => token,
@@ -104,6 +109,11 @@ impl Store {
             if (now.header.body_checksum, now.header.token, now.header.stored_ms)
                 != (was.body_checksum, was.token, was.stored_ms)
             {
+                return Err(changed());
+            }
+            // what was invalidated hard since is absent, as if never stored: nothing brings it back
+            let Some(stamps) = root.stamps()? else { return Err(changed()) };
+            if stamps.standing(was.token, key, was.metadata.tags())? == Standing::Gone {
                 return Err(changed());
             }
             let token = match put.token {
@@ -179,7 +189,7 @@ impl Store {
                 // it is published: whatever the folder is now, nothing is tried again
                 Err(error @ Error::NotDurable { .. }) => return Err(error),
                 // a vanished root fails in many ways: what counts is whether it is still there
-                Err(error) if root.is_current() => return Err(error),
+                Err(error) if root.is_intact() => return Err(error),
                 Ok(Outcome::Again) | Err(_) => self.reopen(&root),
             }
         }
@@ -220,8 +230,8 @@ impl Store {
 
     /// Gives the finished file its name; false when the root was replaced.
     ///
-    /// A new name needs no lock: whoever removes, moves or replaces a file does so under the key's lock, and only the
-    /// file that it saw there; a name that nobody has cannot have been seen, and the rename takes it only if it is free.
+    /// A new name needs no lock: whoever removes, moves or replaces a file does so under the key's lock, and only a file
+    /// that it saw there; a name that nobody has cannot have been seen, and the rename takes it only if it is free.
     fn move_in(
         &self,
         root: &Arc<Root>,
@@ -238,7 +248,7 @@ impl Store {
             }
             match self.rename(root, temporary, (parent, location.file()), Replace::No) {
                 Ok(()) => return Ok(finish(root, parcel, temporary, None)),
-                Err(error) if must_look(&error) || error.kind() == io::ErrorKind::IsADirectory => {}
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists || cannot_tell(&error) => {}
                 Err(error) => return Err(Failure::new("publish", entry_path(root, location), error).into()),
             }
         }
@@ -248,20 +258,34 @@ impl Store {
         {
             return Err(Error::Changed { key: key.clone() });
         }
-        if !is_still_ours(root, previous.as_ref()) && is_newer(root, parent, location)? {
-            return Err(Error::NewerFormat { key: key.clone(), path: location.path().to_owned() });
-        }
-        // looked at last, an instant before the rename
-        if !is_publishable(root, parcel)? {
-            return Ok(false);
-        }
         // an advisory lock was looked at when it was taken; a lease may have run out since
         if root.format.is_lease() {
             guard.check().map_err(|source| Error::LockLost { key: key.clone(), source })?;
         }
+        let mut ours = is_still_ours(root, parent, location, previous.as_ref());
         for _ in 0..ATTEMPTS_MAX {
-            match self.rename(root, temporary, (parent, location.file()), Replace::Yes) {
+            // a free name is only taken, not replaced: whoever takes it first needs no lock, and may be a newer larder
+            let replace = match if ours { Occupant::Replaceable } else { occupant(root, parent, location)? } {
+                Occupant::Newer => {
+                    return Err(Error::NewerFormat { key: key.clone(), path: location.path().to_owned() });
+                }
+                Occupant::Replaceable => Replace::Yes,
+                Occupant::None => Replace::No,
+            };
+            ours = false;
+            // looked at last, an instant before the rename
+            if !is_publishable(root, parcel)? {
+                return Ok(false);
+            }
+            let renamed = match self.rename(root, temporary, (parent, location.file()), replace) {
+                Err(error) if replace == Replace::No && cannot_tell(&error) => {
+                    self.rename(root, temporary, (parent, location.file()), Replace::Yes)
+                }
+                renamed => renamed,
+            };
+            match renamed {
                 Ok(()) => return Ok(finish(root, parcel, temporary, previous)),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
                     writing.quarantine.take(parent, location.file(), "a folder in an entry's place");
                 }
@@ -293,14 +317,6 @@ impl Store {
         match root.stamps()? {
             Some(stamps) => Ok(stamps.token()?),
             None => Err(root::Error::Replaced { path: self.path.clone() }.into()),
-        }
-    }
-
-    /// How durable the present entry is; fully, where there is none that can be read.
-    fn durability_of(&self, root: &Root, key: &Key, location: &Location) -> Result<Durability, Error> {
-        match self.read(root, key, location)? {
-            Read::Whole(decoded, _) => Ok(decoded.header.durability),
-            _ => Ok(Durability::Full),
         }
     }
 }
@@ -343,10 +359,10 @@ fn acquire(writing: &Writing, key: &Key, location: &Location, wait: &Wait) -> Re
     guard.map_err(|source| Error::Locked { key: key.clone(), source })
 }
 
-/// Whether a refused rename without replacing says only that somebody must look first.
-fn must_look(error: &io::Error) -> bool {
+/// Whether a file system or kernel cannot rename without replacing (`EINVAL`, `ENOTSUP`, `ENOSYS`).
+fn cannot_tell(error: &io::Error) -> bool {
     use io::ErrorKind as Kind;
-    matches!(error.kind(), Kind::AlreadyExists | Kind::InvalidInput | Kind::Unsupported)
+    matches!(error.kind(), Kind::InvalidInput | Kind::Unsupported)
         || (cfg!(target_os = "linux") && error.raw_os_error() == Some(38))
 }
 
@@ -358,7 +374,7 @@ fn is_sharing_violation(error: &io::Error) -> bool {
 
 /// Syncs the folder, together with whoever else is about to.
 fn settle(root: &Root, parcel: &Parcel<'_>, parent: &Handle) -> Result<(), Error> {
-    let synced = root.syncs.sync(root.disk(), folder_path(&parcel.location), parent);
+    let synced = root.syncs.sync(root.disk(), parent);
     synced.map_err(|error| not_durable(root, parcel.key, &parcel.location, error))
 }
 
@@ -376,7 +392,7 @@ fn remove_in(
     durability: Durability,
 ) -> Result<bool, Error> {
     let path = entry_path(root, location);
-    if is_newer(root, parent, location)? {
+    if occupant(root, parent, location)? == Occupant::Newer {
         return Err(Error::NewerFormat { key: key.clone(), path: location.path().to_owned() });
     }
     let removed = match retry(|| root.disk().remove_file(parent, location.file())) {
@@ -386,7 +402,7 @@ fn remove_in(
     };
     // also when it was gone: whoever removed it may not have come to this
     if durability == Durability::Full {
-        let synced = root.syncs.sync(root.disk(), folder_path(location), parent);
+        let synced = root.syncs.sync(root.disk(), parent);
         synced.map_err(|error| not_durable(root, key, location, error))?;
     }
     Ok(removed)

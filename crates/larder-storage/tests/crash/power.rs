@@ -74,7 +74,7 @@ fn two_puts_that_share_a_sync_are_both_durable() {
 
 #[test]
 fn a_large_relaxed_put_torn_anywhere_is_old_new_or_absent() {
-    let document = |first: u8| -> Vec<u8> { (0..20_000_u32).map(|at| first.wrapping_add((at / 7) as u8)).collect() };
+    let document = |first: u8| -> Vec<u8> { (first..=250).cycle().take(20_000).collect() };
     let (old, new) = (document(1), document(2));
     let sim = SimDisk::new();
     prepare(&sim);
@@ -93,20 +93,6 @@ fn a_large_relaxed_put_torn_anywhere_is_old_new_or_absent() {
         })
         .collect();
     assert!(seen.contains(&None) && seen.contains(&Some(new)), "of {} states none is torn, or none whole", seen.len());
-}
-
-#[test]
-fn another_entrys_blocks_under_the_right_name_are_recognised_as_foreign() {
-    let sim = SimDisk::new();
-    prepare(&sim);
-    let place = Place::simulated(&sim);
-    let case = Case::named("put over another's entry");
-    case.set_up(&place);
-    let foreign = place.read("entries/docs", "stay.entry");
-    place.write("entries/docs", "old.entry", &foreign);
-    let store = place.open(NEXT_BOOT);
-    assert_eq!(look(&store, "docs/old"), None);
-    assert_eq!((store.quarantined(), look(&store, "docs/stay").as_deref()), (1, Some("stay")));
 }
 
 #[test]

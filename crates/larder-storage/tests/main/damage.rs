@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use larder_storage::{Put, Store, put as put_module};
 use larder_testkit::Scratch;
 
-use crate::shared::{body, key, names, put, relaxed};
+use crate::shared::{body, key, names, newer_entry, put, relaxed};
 
 struct Victim {
     scratch: Scratch,
@@ -136,10 +136,7 @@ fn a_full_check_changes_nothing_unless_told_to_repair() {
 #[test]
 fn a_newer_entry_is_a_miss_that_is_left_alone() {
     let victim = victim("newer", b"the document");
-    // a later version: same first field, same last field, a right checksum
-    let line = br#"{"larder":2,"everything":"else""#;
-    let check = twox_hash::XxHash3_64::oneshot(line);
-    let newer = [b"---\n", &line[..], format!(",\"check\":\"{check:016x}\"}}\n---\n").as_bytes(), b"body"].concat();
+    let newer = newer_entry();
     fs::write(&victim.file, &newer).unwrap();
     let other = Store::open(victim.scratch.utf8_path()).unwrap();
     for store in [&victim.store, &other] {
@@ -155,4 +152,47 @@ fn a_newer_entry_is_a_miss_that_is_left_alone() {
         assert_eq!(fs::read(&victim.file).unwrap(), newer);
     }
     assert_eq!(names(victim.scratch.join("tmp")), Vec::<String>::new());
+}
+
+#[test]
+fn a_short_read_is_not_the_end_of_a_document() {
+    use larder_testkit::{Action, FaultDisk, Operation};
+    let scratch = Scratch::new("short");
+    let disk = FaultDisk::over(std::sync::Arc::new(larder_system::SystemDisk::new()));
+    disk.before(|call| if call.operation == Operation::Read { Action::Short(1_000) } else { Action::Proceed });
+    let store = larder_storage::Options::new().disk(std::sync::Arc::new(disk)).open(scratch.utf8_path()).unwrap();
+    for length in [5_000, 4_999, 100_000] {
+        put(&store, "k", &vec![7; length]);
+        for _ in 0..2 {
+            assert_eq!(body(&store, "k").map(|body| body.len()), Some(length));
+        }
+    }
+    assert_eq!(store.quarantined(), 0);
+}
+
+#[test]
+fn a_stamp_file_of_any_size_costs_no_memory() {
+    let scratch = Scratch::new("sparse");
+    let store = Store::open(scratch.utf8_path()).unwrap();
+    put(&store, "k", b"x");
+    let file = scratch.join("stamps").join(&names(scratch.join("stamps"))[0]);
+    fs::File::options().write(true).open(file).unwrap().set_len(8 << 40).unwrap();
+    for store in [&store, &Store::open(scratch.utf8_path()).unwrap()] {
+        assert_eq!(body(store, "k"), None, "what it may have said counts as said");
+    }
+}
+
+#[test]
+fn files_that_were_in_a_folder_called_quarantine_stay_there() {
+    let scratch = Scratch::new("mine");
+    fs::create_dir(scratch.join("quarantine")).unwrap();
+    for at in 0..100 {
+        fs::write(scratch.join(format!("quarantine/mine-{at}")), "precious").unwrap();
+    }
+    let store = Store::open(scratch.utf8_path()).unwrap();
+    put(&store, "k", b"x");
+    fs::write(scratch.join("entries/k.entry"), "junk").unwrap();
+    assert_eq!(body(&store, "k"), None);
+    assert_eq!(names(scratch.join("quarantine")).len(), 101);
+    assert_eq!(store.usage().unwrap().quarantined, 1);
 }

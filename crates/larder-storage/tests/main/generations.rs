@@ -195,3 +195,26 @@ fn severities_do_not_weaken_each_other() {
         assert!(store.get_with_invalidated(&key("a")).unwrap().is_none(), "{order:?}");
     }
 }
+
+#[test]
+fn a_restored_record_is_known_for_one_also_when_it_is_given_the_same_inode() {
+    let scratch = Scratch::new("same-inode");
+    let (root, backup) = (scratch.utf8_path().join("root"), scratch.utf8_path().join("backup"));
+    let store = Store::open(&root).unwrap();
+    put(&store, "a", b"x");
+    copy(root.join("stamps").as_std_path(), backup.as_std_path());
+    for at in 0..10 {
+        drop_key(&store, &format!("n/{at}"));
+    }
+    put(&store, "a", b"later");
+    drop_key(&store, "a");
+    // nobody holds the old file open, so its number is free again
+    drop(store);
+    fs::remove_dir_all(root.join("stamps")).unwrap();
+    copy(backup.as_std_path(), root.join("stamps").as_std_path());
+    let restored = Store::open(&root).unwrap();
+    for at in 0..20 {
+        drop_key(&restored, &format!("m/{at}"));
+        assert_eq!(body(&restored, "a"), None, "after {at}");
+    }
+}

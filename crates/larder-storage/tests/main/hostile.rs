@@ -224,6 +224,14 @@ fn modes_are_private_under_any_umask() {
 }
 
 #[test]
+fn a_folder_left_closed_by_a_killed_maker_is_opened_by_the_next() {
+    let scratch = Scratch::new("closed");
+    fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let root = scratch.join("root");
+    Child::spawn_through("hostile::child_entry", "closed", &[("root", root.to_str().unwrap())]).wait_for_success();
+}
+
+#[test]
 #[ignore = "a child of other tests"]
 fn child_entry() {
     child::run(|role, args| match role {
@@ -233,6 +241,22 @@ fn child_entry() {
             let store = Store::open(args.get("root")).unwrap();
             store.put(&key("docs/deep/a"), b"x", &larder_storage::Put::new()).unwrap();
             store.invalidate(&[Scope::Key(key("docs/b")).soft()]).unwrap();
+        }
+        "closed" => {
+            // the super-user is let in everywhere
+            if rustix::process::geteuid().is_root() {
+                let nobody = rustix::process::Uid::from_raw(65_534);
+                rustix::thread::set_thread_res_uid(nobody, nobody, nobody).unwrap();
+            }
+            let root = Path::new(args.get("root"));
+            put(&Store::open(args.get("root")).unwrap(), "k", b"x");
+            for (made, text) in [("entries/docs", "docs/a"), ("entries/docs/deep", "docs/deep/a")] {
+                if !root.join(made).exists() {
+                    fs::create_dir(root.join(made)).unwrap();
+                }
+                fs::set_permissions(root.join(made), fs::Permissions::from_mode(0o0)).unwrap();
+                put(&Store::open(args.get("root")).unwrap(), text, b"x");
+            }
         }
         other => panic!("no role {other}"),
     });

@@ -4,6 +4,7 @@
 mod damage;
 mod generations;
 mod hostile;
+mod interleavings;
 mod limits;
 mod model;
 mod races;

@@ -157,3 +157,14 @@ fn a_document_that_changed_its_size_is_read_whole_whatever_was_there_before() {
     }
     assert_eq!(store.quarantined(), 0);
 }
+
+#[test]
+fn a_renewal_does_not_bring_back_what_was_invalidated_hard() {
+    let scratch = Scratch::new("resurrect");
+    let store = Store::open(scratch.utf8_path()).unwrap();
+    store.put(&key("k"), b"x", &relaxed()).unwrap();
+    let entry = store.get(&key("k")).unwrap().unwrap();
+    store.invalidate(&[Scope::Key(key("k")).hard()]).unwrap();
+    assert!(matches!(store.renew(&entry, &relaxed()), Err(put::Error::Changed { .. })));
+    assert_eq!(body(&store, "k"), None);
+}

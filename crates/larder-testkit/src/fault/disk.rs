@@ -345,6 +345,11 @@ impl Disk for FaultDisk {
         self.core.call(Operation::Metadata, Some(path.to_owned()), None, |_| self.core.inner.metadata(file))
     }
 
+    fn born_ns(&self, file: &Handle) -> io::Result<Option<i128>> {
+        let (file, path) = watched(file)?;
+        self.core.call(Operation::Metadata, Some(path.to_owned()), None, |_| self.core.inner.born_ns(file))
+    }
+
     fn metadata_at(&self, at: &Handle, name: &Path) -> io::Result<Metadata> {
         let (at, folder) = watched(at)?;
         let make = |_| self.core.inner.metadata_at(at, name);
