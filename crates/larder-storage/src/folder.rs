@@ -185,3 +185,59 @@ impl Group {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use larder_system::SystemDisk;
+    use larder_testkit::{Action, FaultDisk, Gate, Operation, Scratch};
+
+    use super::*;
+
+    #[test]
+    fn a_sync_serves_those_who_waited_for_it_in_its_own_folder_and_nobody_in_another() {
+        let scratch = Scratch::new("syncs");
+        let disk = FaultDisk::over(Arc::new(SystemDisk::new()));
+        let root = disk.open_root(scratch.path()).unwrap();
+        let open = |name: &str| open_or_make(&disk, &root, Path::new(name), false).unwrap();
+        let (one, same, other) = (open("one"), open("one"), open("other"));
+        let gate = Gate::new();
+        let synced = AtomicUsize::new(0);
+        let first = {
+            let (gate, count) = (Arc::clone(&gate), AtomicUsize::new(0));
+            move |call: &larder_testkit::Call| {
+                let held = call.operation == Operation::Sync && count.fetch_add(1, Ordering::SeqCst) == 0;
+                if held { Action::Hold(Arc::clone(&gate)) } else { Action::Proceed }
+            }
+        };
+        disk.before(first);
+        let syncs = Syncs::default();
+        std::thread::scope(|scope| {
+            scope.spawn(|| syncs.sync(&disk, &one).unwrap());
+            gate.wait_until_held(1);
+            // began after the one that is held: must have one of its own
+            let waiting = scope.spawn(|| {
+                syncs.sync(&disk, &same).unwrap();
+                synced.fetch_add(1, Ordering::SeqCst);
+            });
+            syncs.sync(&disk, &other).unwrap();
+            assert_eq!(synced.load(Ordering::SeqCst), 0, "the running sync began too early for the second");
+            gate.open();
+            waiting.join().unwrap();
+        });
+        assert_eq!(disk.count_of(Operation::Sync), 3);
+        assert!(syncs.folders.lock().unwrap().is_empty(), "nothing is kept for folders that nobody syncs");
+    }
+
+    #[test]
+    fn a_failed_sync_fails_all_that_waited_for_it_and_none_that_came_later() {
+        let scratch = Scratch::new("failed");
+        let disk = FaultDisk::over(Arc::new(SystemDisk::new()));
+        let root = disk.open_root(scratch.path()).unwrap();
+        let syncs = Syncs::default();
+        disk.fail_operation(Operation::Sync, 5, 1);
+        assert_eq!(syncs.sync(&disk, &root).unwrap_err().raw_os_error(), Some(5));
+        assert!(syncs.sync(&disk, &root).is_ok());
+    }
+}

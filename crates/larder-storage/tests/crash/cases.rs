@@ -192,17 +192,25 @@ pub(crate) fn removals() -> Vec<Case> {
     ]
 }
 
-/// Every invalidation.
-pub(crate) fn invalidations() -> Vec<Case> {
-    let invalidation = || Case {
+/// An invalidation of what was there before.
+fn invalidation() -> Case {
+    Case {
         before: |_, other| store_old(other),
         warm: NOTHING,
         changes: FALLBACK,
         promise: Promise::Invalidate,
         ..base()
-    };
-    let soft = |store: &Store| invalidate(store, &[Scope::Key(key(OLD)).soft()]);
-    vec![
+    }
+}
+
+/// The one invalidation that most cases make.
+fn soft(store: &Store) -> Ended {
+    invalidate(store, &[Scope::Key(key(OLD)).soft()])
+}
+
+/// Every invalidation.
+pub(crate) fn invalidations() -> Vec<Case> {
+    let mut cases = vec![
         Case { name: "first invalidation of a process", act: soft, ..invalidation() },
         Case {
             name: "later invalidation of a process",
@@ -243,6 +251,14 @@ pub(crate) fn invalidations() -> Vec<Case> {
             },
             ..invalidation()
         },
+    ];
+    cases.extend(invalidations_that_succeed_the_file());
+    cases
+}
+
+/// Invalidations that must begin another file of the record first, or afterwards.
+fn invalidations_that_succeed_the_file() -> Vec<Case> {
+    vec![
         Case {
             name: "invalidation that folds",
             before: |_, other| {
