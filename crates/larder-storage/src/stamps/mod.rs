@@ -157,7 +157,7 @@ impl Stamps {
             let counted = match self.seal_of(&file, end)? {
                 // folded from everything before the seal
                 Some(seal) => end <= seal,
-                None => self.is_record(&file)?,
+                None => self.is_named(&file)?,
             };
             if counted {
                 if end / RECORD_BYTES as u64 >= RECORDS_MAX {
@@ -182,11 +182,14 @@ impl Stamps {
         Ok(file.sealed_at.get().copied())
     }
 
-    /// Whether an unsealed file is the one that everybody reads. One that is not the last was made too late by a process
-    /// that slept; one without a name was removed by a stranger.
-    fn is_record(&self, file: &StampFile) -> Result<bool, Error> {
-        let last = self.newest()?.is_some_and(|(sequence, _)| sequence == file.header.sequence);
-        Ok(last && self.disk.metadata(&file.handle).context("look at", self.path_of(file))?.links > 0)
+    /// Whether a file still has its name. It loses it when it has a successor, which its seal tells, or to a stranger.
+    fn is_named(&self, file: &StampFile) -> Result<bool, Error> {
+        let ours = self.disk.metadata(&file.handle).context("look at", self.path_of(file))?;
+        match self.disk.metadata_at(&self.folder, Path::new(&name_of(file.header.sequence))) {
+            Ok(named) => Ok(named.is_same_file(&ours)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(Failure::new("look at", self.path_of(file), error).into()),
+        }
     }
 
     /// Makes sure that the history which tokens tell of by now is still there after a power cut: without it, what was
@@ -309,8 +312,7 @@ impl Stamps {
     /// another. One that was folded away is told by its seal.
     pub(crate) fn has_its_name(&self) -> bool {
         let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
-        view.as_ref()
-            .is_none_or(|view| view.is_sealed() || self.disk.metadata(&view.file.handle).is_ok_and(|now| now.links > 0))
+        view.as_ref().is_none_or(|view| view.is_sealed() || self.is_named(&view.file).unwrap_or(false))
     }
 
     /// Looks again at which file is the current one, the next time anything is asked.

@@ -114,10 +114,11 @@ fn an_invalidation_behind_a_seal_is_made_again_also_when_the_record_was_opened_a
     assert_eq!((body(&other, "k"), body(&slow, "k")), (None, None));
 }
 
-/// Removes every stamp file, as a stranger might; then somebody else begins the record anew.
-fn begin_anew(scratch: &Scratch) -> Store {
+/// Removes every stamp file or moves it away, as a stranger might; then somebody else begins the record anew.
+fn begin_anew(scratch: &Scratch, remove: bool) -> Store {
     for name in names(scratch.join("stamps")) {
-        fs::remove_file(scratch.join("stamps").join(name)).unwrap();
+        let path = scratch.join("stamps").join(&name);
+        if remove { fs::remove_file(path).unwrap() } else { fs::rename(path, scratch.join(name)).unwrap() }
     }
     let new = Store::open(scratch.utf8_path()).unwrap();
     put(&new, "k", b"new");
@@ -126,26 +127,30 @@ fn begin_anew(scratch: &Scratch) -> Store {
 
 #[test]
 fn an_invalidation_does_not_go_to_a_record_that_was_removed() {
-    let scratch = Scratch::new("ghost");
-    let old = Store::open(scratch.utf8_path()).unwrap();
-    put(&old, "k", b"old");
-    drop_key(&old, "other");
-    let new = begin_anew(&scratch);
-    assert_eq!(body(&new, "k"), Some(b"new".to_vec()));
-    drop_key(&old, "k");
-    assert_eq!(body(&new, "k"), None);
+    for remove in [true, false] {
+        let scratch = Scratch::new("ghost");
+        let old = Store::open(scratch.utf8_path()).unwrap();
+        put(&old, "k", b"old");
+        drop_key(&old, "other");
+        let new = begin_anew(&scratch, remove);
+        assert_eq!(body(&new, "k"), Some(b"new".to_vec()));
+        drop_key(&old, "k");
+        assert_eq!(body(&new, "k"), None);
+    }
 }
 
 #[test]
 fn a_process_that_only_writes_notices_a_removed_record_too() {
-    let scratch = Scratch::new("writer");
-    let clock = Arc::new(VirtualClock::new());
-    let old = Options::new().clock(clock.clone()).open(scratch.utf8_path()).unwrap();
-    put(&old, "k", b"old");
-    let new = begin_anew(&scratch);
-    clock.advance_monotonic(Duration::from_secs(1));
-    old.put(&key("durable"), b"x", &Put::new()).unwrap();
-    assert_eq!(body(&new, "durable"), Some(b"x".to_vec()));
+    for remove in [true, false] {
+        let scratch = Scratch::new("writer");
+        let clock = Arc::new(VirtualClock::new());
+        let old = Options::new().clock(clock.clone()).open(scratch.utf8_path()).unwrap();
+        put(&old, "k", b"old");
+        let new = begin_anew(&scratch, remove);
+        clock.advance_monotonic(Duration::from_secs(1));
+        old.put(&key("durable"), b"x", &Put::new()).unwrap();
+        assert_eq!(body(&new, "durable"), Some(b"x".to_vec()));
+    }
 }
 
 #[test]
