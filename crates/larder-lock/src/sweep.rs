@@ -52,9 +52,9 @@ pub(crate) fn run(shared: &Shared, files_max: usize) -> Result<Swept, Error> {
             let length = shared.lease_length().unwrap_or_default();
             let idle = line::is_idle(&shared.key_of(hash));
             count(&mut swept, &if idle { lease::remove_unheld(shared, hash, path, length) } else { Ok(false) });
-        } else if file.starts_with(lease::chain::NEW_PREFIX) {
+        } else if is_numbered(file, lease::chain::NEW_PREFIX) {
             swept.leftovers += usize::from(lease::chain::discard_leftover(shared, path));
-        } else if file.starts_with(lease::chain::OLD_PREFIX) {
+        } else if is_numbered(file, lease::chain::OLD_PREFIX) {
             lease::chain::remove_old(shared, path);
             swept.leftovers += 1;
         } else if is_numbered(file, probe::PREFIX) || is_numbered(file, open::RECORD_NEW_PREFIX) {

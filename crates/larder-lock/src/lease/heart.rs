@@ -153,6 +153,11 @@ impl Beat {
             return false;
         }
         let now = self.clock.monotonic();
+        // too late: by now another may have it, on a machine whose moves are not seen here yet
+        if now.saturating_sub(state.alive_at) >= self.length {
+            state.lost = true;
+            return false;
+        }
         self.due_ns.store(nanoseconds(now.saturating_add(self.length / 3)), Ordering::Relaxed);
         match self.link.is_named(self.disk.as_ref()) {
             Ok(true) => {}

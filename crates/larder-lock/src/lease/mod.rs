@@ -72,9 +72,9 @@ pub(crate) fn take(call: &mut Call<'_>, length: Duration) -> Result<Hold, Failur
             Step::Taken(held) => return Ok(Hold::Lease(held)),
             Step::Raced if races < RACES_MAX => races += 1,
             Step::Raced => return Err(Error::Unstable { file: shared.path_of(&path), attempts: RACES_MAX }.into()),
-            Step::Held(link) => {
+            Step::Held(link, look) => {
                 races = 0;
-                watch(call, &link, &mut backoff)?;
+                watch(call, &link, &look, &mut backoff)?;
             }
         }
     }
@@ -82,7 +82,7 @@ pub(crate) fn take(call: &mut Call<'_>, length: Duration) -> Result<Hold, Failur
 
 enum Step {
     Taken(Held),
-    Held(Link),
+    Held(Link, Vec<u8>),
     Raced,
 }
 
@@ -98,7 +98,7 @@ fn step(shared: &Arc<Shared>, name: &Name, path: &Path, length: Duration) -> Res
     };
     let look = link.look(shared.disk.as_ref()).map_err(failed)?;
     if judge::verdict(shared, name.hash(), &link, &look, length) == Verdict::Held {
-        return Ok(Step::Held(link));
+        return Ok(Step::Held(link, look));
     }
     // Before the rename: whoever watches the new token cannot have begun earlier.
     let taken_at = shared.clock.monotonic();
@@ -110,13 +110,12 @@ fn step(shared: &Arc<Shared>, name: &Name, path: &Path, length: Duration) -> Res
 }
 
 /// Pauses until the lease looks different, its holder has died, or its length has passed without either.
-fn watch(call: &mut Call<'_>, link: &Link, backoff: &mut Backoff) -> Result<(), Failure> {
+fn watch(call: &mut Call<'_>, link: &Link, before: &[u8], backoff: &mut Backoff) -> Result<(), Failure> {
     if !call.waits() {
         return Err(Stop::TimedOut.into());
     }
     let disk = call.shared.disk.as_ref();
-    let before = link.look(disk).unwrap_or_default();
-    let holder = Record::read(&before, link).map(|record| record.holder);
+    let holder = Record::read(before, link).map(|record| record.holder);
     for looks in 1_u64.. {
         call.pause(Some(backoff.next()))?;
         let expired = judge::expires_in(call.shared, call.name.hash()).is_zero();
@@ -205,9 +204,12 @@ impl Held {
 
     /// Removes the lease's own file, then its folder.
     pub(crate) fn remove(&self, shared: &Shared, name: &Name) -> io::Result<()> {
-        heart::stop(&self.beat);
+        // first the file: if that fails, the lease is as alive as before
         self.beat.link.remove(shared.disk.as_ref())?;
-        chain::remove_folder(shared, &name.lease_folder()).map(|_| ())
+        heart::stop(&self.beat);
+        // an empty folder is taken for no lease, and goes with the next sweep
+        let _ = chain::remove_folder(shared, &name.lease_folder());
+        Ok(())
     }
 
     pub(crate) fn release(self) {

@@ -258,3 +258,36 @@ fn every_call_of_an_acquisition_may_fail_without_leaving_the_lease_stuck() {
     }
     panic!("an acquisition of more than 40 calls");
 }
+
+#[test]
+fn a_release_between_the_first_two_looks_of_a_waiter_is_noticed() {
+    let scratch = Scratch::new("two-looks");
+    // a waiter that misses it waits for the whole length, beyond its own bound
+    let long = Options::new().backend(Backend::Lease { length: Duration::from_secs(60) });
+    let (here, there) = (elsewhere(&scratch, long.clone()), elsewhere(&scratch, long));
+    let guard = std::sync::Mutex::new(Some(there.locks.acquire("a", Mode::Exclusive, &Wait::none()).unwrap()));
+    let looks = std::sync::atomic::AtomicU32::new(0);
+    here.disk.before(move |call| {
+        if call.operation == Operation::ReadAt && looks.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 1 {
+            drop(guard.lock().unwrap().take());
+        }
+        Action::Proceed
+    });
+    drop(here.locks.acquire("a", Mode::Exclusive, &Wait::up_to(Duration::from_secs(20))).unwrap());
+}
+
+#[test]
+fn a_retirement_that_fails_leaves_a_lease_that_is_kept_alive() {
+    let scratch = Scratch::new("retire-fails");
+    let here = elsewhere(&scratch, Options::new().backend(LEASE));
+    let guard = here.locks.acquire("a", Mode::Exclusive, &Wait::none()).unwrap();
+    here.disk.fail_operation(Operation::RemoveFile, errno::EIO, 1);
+    let Err(larder_lock::retire::Error::Io { guard, .. }) = guard.retire() else { panic!("a disk that fails") };
+    let beats = || here.disk.count_of(Operation::WriteAt);
+    let before = beats();
+    // two more signs of life: the heart has not been stopped
+    while beats() < before + 2 {
+        std::thread::yield_now();
+    }
+    guard.check().unwrap();
+}

@@ -113,3 +113,29 @@ fn sweeps_and_holders_at_the_same_time_lose_no_exclusion() {
         });
     }
 }
+
+#[test]
+fn a_sweep_leaves_what_strangers_have_called_by_names_like_its_own() {
+    for backend in BOTH {
+        let scratch = Scratch::new("strangers");
+        let locks = open(scratch.utf8_path(), backend);
+        for folder in ["old-photos", "new-photos", "old-0123456789abcdeg"] {
+            std::fs::create_dir(scratch.join(folder)).unwrap();
+            std::fs::write(scratch.join(folder).join("cat.jpg"), b"x").unwrap();
+        }
+        for file in ["new-notes.txt", "probe-notes", "backend-notes"] {
+            std::fs::write(scratch.join(file), b"x").unwrap();
+        }
+        assert_eq!(locks.sweep(1_000).unwrap().leftovers, 0);
+        for path in [
+            "old-photos/cat.jpg",
+            "new-photos/cat.jpg",
+            "old-0123456789abcdeg/cat.jpg",
+            "new-notes.txt",
+            "probe-notes",
+            "backend-notes",
+        ] {
+            assert!(scratch.join(path).exists(), "{path}");
+        }
+    }
+}

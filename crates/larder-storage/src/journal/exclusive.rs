@@ -106,6 +106,10 @@ impl<'a> Exclusive<'a> {
         durability: Durability,
     ) -> Result<(Appended, Arc<Log>), append::Error> {
         let shared = self.shared;
+        if body.is_some() && shared.home.clock.monotonic().saturating_sub(self.locked) > FRESH {
+            let journal = shared.names.journal.clone();
+            self.guard.check().map_err(|source| append::Error::LockLost { journal, source })?;
+        }
         let tail = self.reached()?;
         let (origin, offset, sequence) = (tail.origin, tail.reader.offset(), tail.reader.sequence());
         let log = Arc::clone(&tail.log);
@@ -124,9 +128,6 @@ impl<'a> Exclusive<'a> {
         }
         let records = u64::from(body.count());
         let frame = body.place(tail.reader.seed(), offset, sequence);
-        if shared.home.clock.monotonic().saturating_sub(self.locked) > FRESH {
-            self.guard.check().map_err(|source| append::Error::LockLost { journal: journal(), source })?;
-        }
         let disk = &*shared.home.disk;
         if let Err(source) = write_all_at(disk, &log.file, frame, offset)
             && !self.is_written(disk)

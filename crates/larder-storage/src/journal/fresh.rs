@@ -103,8 +103,9 @@ impl Fresh {
             disk.sync(&self.file)?;
             let metadata = disk.metadata(&self.file)?;
             before_rename(disk)?;
-            let renamed =
-                retry(|| disk.rename(folder, Path::new(&names.fresh), folder, Path::new(&names.file), Replace::Yes));
+            // the first file of a journal takes a free name only: who made another meanwhile has made the journal
+            let is_first = self.header.origin.generation == 0;
+            let renamed = if is_first { take_free(shared) } else { rename(shared, Replace::Yes) };
             // a rename may happen and its answer be lost
             let is_there = |metadata| {
                 disk.metadata_at(folder, Path::new(&names.file)).is_ok_and(|found| found.is_same_file(metadata))
@@ -128,6 +129,24 @@ impl Fresh {
         reader.jump(self.offset, self.sequence);
         Ok(Tail { log: Arc::new(Log::new(self.file, place, false)), reader, origin, length: self.offset })
     }
+}
+
+fn rename(shared: &Shared, replace: Replace) -> io::Result<()> {
+    let (disk, folder, names) = (&*shared.home.disk, &*shared.home.folder, &shared.names);
+    retry(|| disk.rename(folder, Path::new(&names.fresh), folder, Path::new(&names.file), replace))
+}
+
+/// Gives the file the journal's name if nothing has it; `AlreadyExists` otherwise.
+fn take_free(shared: &Shared) -> io::Result<()> {
+    match rename(shared, Replace::No) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {}
+        taken => return taken,
+    }
+    // not every file system can rename so; where the rename failed for another reason, this does, too
+    let (disk, folder, names) = (&*shared.home.disk, &*shared.home.folder, &shared.names);
+    retry(|| disk.link(folder, Path::new(&names.fresh), folder, Path::new(&names.file)))?;
+    discard(shared);
+    Ok(())
 }
 
 /// Removes the unfinished file, as far as the disk lets it be removed; the next attempt removes what is left.

@@ -24,7 +24,7 @@
 //!   conclusion elsewhere syncs first ([`Exclusive::sync`]).
 //! - A holder that freezes inside an append delays other appenders until their wait ends; followers are not delayed.
 //!   With the lease backend a holder that wakes up late, between its last look at the lease and its write, may damage
-//!   the newest batch; checksums keep anything false from being read.
+//!   or cut off what others have appended since; checksums keep anything false from being read.
 //! - A wait bounds the wait for the lock. A system call that the disk does not answer takes as long as the disk takes.
 //! - Records end at 1 MiB, batches at 64 MiB, the file at [`Options::length_max`].
 //!

@@ -128,7 +128,12 @@ pub(super) fn reach(shared: &Shared, tail: &mut Option<Tail>) -> Result<(), Erro
         let metadata = match found {
             Ok(metadata) => metadata,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                *tail = Some(make(shared)?);
+                match make(shared) {
+                    Ok(made) => *tail = Some(made),
+                    // somebody who has the lock by now was first: it is his that counts
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                    Err(error) => return Err(names.disk_error("make", error)),
+                }
                 return Ok(());
             }
             Err(error) => return Err(names.disk_error("look for", error)),
@@ -156,14 +161,10 @@ pub(super) fn reach(shared: &Shared, tail: &mut Option<Tail>) -> Result<(), Erro
 }
 
 /// Makes an empty journal of a new lineage.
-fn make(shared: &Shared) -> Result<Tail, Error> {
-    let names = &shared.names;
-    let made = (|| {
-        let lineage = (u128::from(larder_system::unique()?) << 64) | u128::from(larder_system::unique()?);
-        let fresh = Fresh::begin(shared, Header::new(Origin { lineage, generation: 0, first_sequence: 0 }))?;
-        fresh.publish(shared, |_| Ok(()))
-    })();
-    made.map_err(|error| names.disk_error("make", error))
+fn make(shared: &Shared) -> io::Result<Tail> {
+    let lineage = (u128::from(larder_system::unique()?) << 64) | u128::from(larder_system::unique()?);
+    let fresh = Fresh::begin(shared, Header::new(Origin { lineage, generation: 0, first_sequence: 0 }))?;
+    fresh.publish(shared, |_| Ok(()))
 }
 
 /// Opens the file under the journal's name; `None` when it is gone again.

@@ -213,7 +213,7 @@ impl Root {
             && stands(LOCKS, writing.map(|writing| &*writing.lock_folder))
             && stands(TEMPORARY, writing.map(|writing| &writing.temporaries.folder))
             && stands(QUARANTINE, writing.map(|writing| writing.quarantine.folder()))
-            && stamps.is_none_or(Stamps::has_its_name)
+            && (writing.is_none() || stamps.is_none_or(Stamps::has_its_name))
     }
 
     /// The folder of entries, if it is there.

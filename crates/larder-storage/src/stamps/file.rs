@@ -35,6 +35,9 @@ pub(crate) struct StampFile {
     pub(crate) named: AtomicBool,
     /// How far the records are known to be on stable storage, counted from the first.
     pub(crate) synced: AtomicU64,
+    /// How far this process has had them synced for the sake of what it stored: torn ones among them stay torn, so this
+    /// says nothing of whether anybody was told of them.
+    pub(crate) kept: AtomicU64,
 }
 
 /// Whether records may be appended to a file.
@@ -101,6 +104,7 @@ impl StampFile {
             sealed_at: OnceLock::new(),
             named: AtomicBool::new(false),
             synced: AtomicU64::new(0),
+            kept: AtomicU64::new(0),
         })
     }
 

@@ -50,6 +50,7 @@ impl Stamps {
         temporaries: &Temporaries,
         quarantine: &Quarantine,
     ) -> Result<(), Error> {
+        let mut damaged = None;
         let (draft, sequence) = match current {
             Some(file) => {
                 if !self.seal(file)? {
@@ -61,7 +62,7 @@ impl Stamps {
             }
             None => match self.newest()? {
                 Some((sequence, name)) if self.is_damaged(&name) => {
-                    quarantine.take(&self.folder, Path::new(&name), "damaged record of invalidations");
+                    damaged = Some(name);
                     (Draft::first()?, sequence.saturating_add(1))
                 }
                 // somebody else has begun it meanwhile
@@ -71,6 +72,9 @@ impl Stamps {
         };
         self.publish(draft, sequence, temporaries)?;
         self.forget();
+        if let Some(name) = damaged {
+            quarantine.take(&self.folder, Path::new(&name), "damaged record of invalidations");
+        }
         self.remove_before(sequence);
         Ok(())
     }

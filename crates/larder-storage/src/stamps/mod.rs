@@ -199,10 +199,10 @@ impl Stamps {
             return Ok(());
         };
         // records of others, who may have been killed before they synced them
-        if end > file.synced.load(Ordering::Relaxed) {
+        if end > file.kept.load(Ordering::Relaxed).max(file.synced.load(Ordering::Relaxed)) {
             let synced = self.disk.sync_data(&file.handle);
             synced.inspect_err(|_| self.forget()).context("sync", self.path_of(&file))?;
-            file.synced.fetch_max(end, Ordering::Relaxed);
+            file.kept.fetch_max(end, Ordering::Relaxed);
         }
         self.keep_name(&file)
     }
@@ -311,8 +311,21 @@ impl Stamps {
     /// Whether the file that is looked at still has its name: a stranger may have removed it, and somebody else begun
     /// another. One that was folded away is told by its seal.
     pub(crate) fn has_its_name(&self) -> bool {
-        let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
-        view.as_ref().is_none_or(|view| view.is_sealed() || self.is_named(&view.file).unwrap_or(false))
+        let unsealed = || self.with_view(|view| Ok((!view.is_sealed()).then(|| Arc::clone(&view.file))));
+        let file = match unsealed() {
+            Ok(Some(Some(file))) => file,
+            // sealed: its successor is looked for at every question anyway
+            Ok(Some(None)) => return true,
+            Ok(None) | Err(_) => return false,
+        };
+        if self.is_named(&file).unwrap_or(false) {
+            return true;
+        }
+        // folded away between the two looks, or really gone
+        match unsealed() {
+            Ok(Some(now)) => now.is_none_or(|now| !Arc::ptr_eq(&now, &file)),
+            Ok(None) | Err(_) => false,
+        }
     }
 
     /// Looks again at which file is the current one, the next time anything is asked.

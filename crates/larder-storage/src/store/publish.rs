@@ -38,6 +38,8 @@ struct Parcel<'a> {
     fenced: bool,
     /// The file that must still be there when it is replaced.
     over: Option<Metadata>,
+    /// No further attempt will be made.
+    last: bool,
 }
 
 /// How one attempt ended.
@@ -62,7 +64,7 @@ impl Store {
             return Err(Error::TooLarge { key: key.clone(), bytes, limit: self.body_bytes_max });
         }
         let body_checksum = header::body_checksum(body);
-        self.in_current_root(|root, writing| {
+        self.in_current_root(|root, writing, last| {
             let location = Location::of(key);
             let durability = match put.durability {
                 Some(durability) => durability,
@@ -86,7 +88,7 @@ impl Store {
                 body_checksum,
             };
             let fenced = put.token.is_some();
-            let parcel = Parcel { key, location, header, body, wait: &put.wait, fenced, over: None };
+            let parcel = Parcel { key, location, header, body, wait: &put.wait, fenced, over: None, last };
             self.publish(root, writing, &parcel)
         })
     }
@@ -100,7 +102,7 @@ impl Store {
     /// [`Error::Changed`] when the key holds another document by now; otherwise as [`Store::put`].
     pub fn renew(&self, entry: &Entry, put: &Put) -> Result<Published, Error> {
         let key = entry.key();
-        self.in_current_root(|root, writing| {
+        self.in_current_root(|root, writing, last| {
             let location = Location::of(key);
             let changed = || Error::Changed { key: key.clone() };
             let over = named(root, &location)?.ok_or_else(changed)?;
@@ -131,7 +133,7 @@ impl Store {
             };
             let fenced = put.token.is_some();
             let parcel =
-                Parcel { key, location, header, body: entry.body(), wait: &put.wait, fenced, over: Some(over) };
+                Parcel { key, location, header, body: entry.body(), wait: &put.wait, fenced, over: Some(over), last };
             self.publish(root, writing, &parcel)
         })
     }
@@ -180,16 +182,21 @@ impl Store {
     /// Runs `attempt` in the root that the path stands for, again when it was replaced meanwhile.
     fn in_current_root(
         &self,
-        attempt: impl Fn(&Arc<Root>, &Writing) -> Result<Outcome, Error>,
+        attempt: impl Fn(&Arc<Root>, &Writing, bool) -> Result<Outcome, Error>,
     ) -> Result<Published, Error> {
-        for _ in 0..ATTEMPTS_MAX {
+        for number in 1..=ATTEMPTS_MAX {
             let root = self.prepared()?;
-            match attempt(&root, root.writing()?) {
+            match attempt(&root, root.writing()?, number == ATTEMPTS_MAX) {
                 Ok(Outcome::Published(published)) => return Ok(published),
                 // it is published: whatever the folder is now, nothing is tried again
                 Err(error @ Error::NotDurable { .. }) => return Err(error),
+                // the wait was as long as it was to be
+                Err(Error::Locked { key, source }) if source.is_contention() => {
+                    return Err(Error::Locked { key, source });
+                }
                 // a vanished root fails in many ways: what counts is whether it is still there
                 Err(error) if root.is_intact() => return Err(error),
+                Ok(Outcome::Again) if root.is_intact() => {}
                 Ok(Outcome::Again) | Err(_) => self.reopen(&root),
             }
         }
@@ -321,10 +328,16 @@ impl Store {
     }
 }
 
-/// Whether a document may be published now: not fenced, and into the folder that everybody else sees.
+/// Whether a document may be published now: not fenced, and into the folder that everybody else sees. A put without a
+/// token counts from its own publication: one that was overtaken by an invalidation is dated anew.
 fn is_publishable(root: &Root, parcel: &Parcel<'_>) -> Result<bool, Error> {
-    if parcel.fenced && is_fenced(root, parcel)? {
-        return Err(Error::Fenced { key: parcel.key.clone() });
+    if is_fenced(root, parcel)? {
+        if parcel.fenced {
+            return Err(Error::Fenced { key: parcel.key.clone() });
+        }
+        if !parcel.last {
+            return Ok(false);
+        }
     }
     Ok(root.is_current())
 }

@@ -65,7 +65,10 @@ impl Store {
         let Ok(writing) = root.writing() else { return false };
         let Some((parent, name)) = open_parent(root, &damage.path) else { return false };
         // a name that is not UTF-8 is nobody's, and needs no lock to keep writers away
-        let guard = damage.path.to_str().map(|name| writing.locks.acquire(name, Mode::Exclusive, &Wait::none()));
+        let guard = damage.path.to_str().map(|name| {
+            let way = if is_entry_name(&damage.path) { name.to_owned() } else { format!("//way/{name}") };
+            writing.locks.acquire(&way, Mode::Exclusive, &Wait::none())
+        });
         let taken = match guard {
             // somebody is writing it at this moment: it will be whole, or found again
             Some(Err(_)) => false,
@@ -78,10 +81,13 @@ impl Store {
     fn is_still_damaged(&self, root: &Root, path: &Path) -> bool {
         let Ok(Some(entries)) = root.entries() else { return false };
         match self.read_below(root.disk(), entries, path, None) {
-            Ok(Read::Damaged(_)) => true,
+            // a folder at a name that entries do not have has taken a stranger's place meanwhile
+            Ok(Read::Damaged(_)) => {
+                is_entry_name(path) || retry(|| root.disk().open(entries, path, Open::FOLDER)).is_err()
+            }
             Ok(Read::Whole(decoded, _)) => Location::of(&decoded.header.key).path() != path,
             // a name that entries do not have: whatever it is, it is still there
-            Ok(Read::Absent) => !path.to_string_lossy().ends_with(crate::location::SUFFIX),
+            Ok(Read::Absent) => !is_entry_name(path),
             _ => false,
         }
     }
@@ -111,6 +117,11 @@ fn sweep_temporaries(root: &Root, writing: &Writing, swept: &mut Swept) -> Resul
         let _ = guard.retire();
     }
     Ok(())
+}
+
+/// Whether a name ends as those of entries do.
+fn is_entry_name(path: &Path) -> bool {
+    path.to_string_lossy().ends_with(crate::location::SUFFIX)
 }
 
 /// The folder of a found file, opened, and its name.

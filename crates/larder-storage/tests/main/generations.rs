@@ -218,3 +218,47 @@ fn a_restored_record_is_known_for_one_also_when_it_is_given_the_same_inode() {
         assert_eq!(body(&restored, "a"), None, "after {at}");
     }
 }
+
+#[test]
+fn a_torn_record_that_nobody_was_told_of_takes_nothing_away_after_a_power_cut() {
+    for with_put in [false, true] {
+        let scratch = Scratch::new("torn");
+        let clock = Arc::new(VirtualClock::new());
+        let open = || Options::new().clock(clock.clone()).open(scratch.utf8_path()).unwrap();
+        let first = open();
+        drop_key(&first, "x");
+        first.put(&key("a"), b"durable", &larder_storage::Put::new()).unwrap();
+        drop(first);
+        // a record under way when the power went, come back as zeros
+        let file = scratch.join("stamps").join(&names(scratch.join("stamps"))[0]);
+        let length = fs::metadata(&file).unwrap().len();
+        fs::File::options().write(true).open(&file).unwrap().set_len(length + 64).unwrap();
+        clock.reboot();
+        let next = open();
+        if with_put {
+            next.put(&key("b"), b"x", &larder_storage::Put::new()).unwrap();
+        }
+        drop_key(&next, "unrelated");
+        for store in [&next, &open()] {
+            assert_eq!(body(store, "a"), Some(b"durable".to_vec()), "after a put: {with_put}");
+        }
+    }
+}
+
+#[test]
+fn a_record_that_another_process_set_aside_is_left_behind_by_all() {
+    let scratch = Scratch::new("set-aside");
+    let clock = Arc::new(VirtualClock::new());
+    let old = Options::new().clock(clock.clone()).open(scratch.utf8_path()).unwrap();
+    put(&old, "k", b"old");
+    assert_eq!(body(&old, "k"), Some(b"old".to_vec()));
+    let file = scratch.join("stamps").join(&names(scratch.join("stamps"))[0]);
+    let file = fs::File::options().write(true).open(file).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, b"X", 100).unwrap();
+    let other = Store::open(scratch.utf8_path()).unwrap();
+    drop_key(&other, "k");
+    clock.advance_monotonic(std::time::Duration::from_secs(1));
+    assert_eq!((body(&other, "k"), body(&old, "k")), (None, None));
+    old.put(&key("durable"), b"x", &larder_storage::Put::new()).unwrap();
+    assert_eq!(body(&other, "durable"), Some(b"x".to_vec()));
+}

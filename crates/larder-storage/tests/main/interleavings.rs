@@ -282,3 +282,45 @@ fn a_fold_cut_short_is_finished_by_the_next_writer() {
     assert_eq!(body(&fresh, "k"), Some(b"y".to_vec()));
     assert_eq!(disk.count() - before, 4, "a hit is open, read, close and one look again");
 }
+
+#[test]
+fn a_put_overtaken_by_an_invalidation_counts_from_its_own_publication() {
+    let scratch = Scratch::new("overtaken");
+    let quick = Store::open(scratch.utf8_path()).unwrap();
+    put(&quick, "k", b"first");
+    let gate = Gate::new();
+    let ready = Arc::new(AtomicBool::new(false));
+    let slow = scripted(&scratch, hold_first(&gate, &ready, |call| call.operation == Operation::Sync));
+    put(&slow, "warm", b"x");
+    ready.store(true, Ordering::SeqCst);
+    std::thread::scope(|scope| {
+        let putting = scope.spawn(|| slow.put(&key("k"), b"slow", &Put::new()));
+        gate.wait_until_held(1);
+        drop_key(&quick, "k");
+        quick.put(&key("k"), b"quick", &Put::new()).unwrap();
+        assert_eq!(body(&quick, "k"), Some(b"quick".to_vec()));
+        gate.open();
+        putting.join().unwrap().unwrap();
+    });
+    assert_eq!(body(&quick, "k"), Some(b"slow".to_vec()), "both were put after the invalidation: the last one counts");
+}
+
+#[test]
+fn a_repair_does_not_move_a_folder_that_took_a_strangers_place() {
+    let scratch = Scratch::new("repair");
+    let quick = Store::open(scratch.utf8_path()).unwrap();
+    put(&quick, "a", b"x");
+    std::os::unix::fs::symlink("/nowhere", scratch.join("entries/docs")).unwrap();
+    let gate = Gate::new();
+    // after the listing, before anything in it is judged
+    let judges = |call: &Call| call.operation == Operation::Open && ends_in(call.path.as_ref(), "a.entry");
+    let slow = scripted(&scratch, hold_first(&gate, &armed(), judges));
+    std::thread::scope(|scope| {
+        let repairing = scope.spawn(|| slow.verify(true));
+        gate.wait_until_held(1);
+        quick.put(&key("docs/a"), b"durable", &Put::new()).unwrap();
+        gate.open();
+        repairing.join().unwrap().unwrap();
+    });
+    assert_eq!(body(&quick, "docs/a"), Some(b"durable".to_vec()));
+}
