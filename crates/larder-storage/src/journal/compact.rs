@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use larder_lock::Guard;
 
-use super::fresh::{Fill, Fresh, discard};
+use super::fresh::{Fill, Fresh};
 use super::reach::Tail;
 use super::{Origin, RECORD_LENGTH_MAX, Shared, reach};
 
@@ -95,7 +95,7 @@ pub(super) fn compact<R: AsRef<[u8]>>(
     let records = match fresh.fill(disk, records, limit) {
         Ok(records) => records,
         Err(fill) => {
-            discard(shared);
+            fresh.discard(shared);
             return Err(match fill {
                 Fill::Disk(source) => write(source),
                 Fill::Full(length) => Error::Full { journal: journal(), length, limit },

@@ -1,7 +1,7 @@
 //! A journal file in the making: written under a name of its own, synced, then renamed over the old one.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use larder_system::{Disk, Handle, Open, Replace, retry, write_all_at};
@@ -19,6 +19,8 @@ const CHUNK_LENGTH: usize = 1024 * 1024;
 /// and a leftover is a dead writer's.
 #[derive(Debug)]
 pub(super) struct Fresh {
+    /// Its own, so that a writer that wakes up late cannot publish what another is writing.
+    name: PathBuf,
     file: Arc<Handle>,
     header: Header,
     offset: u64,
@@ -27,13 +29,11 @@ pub(super) struct Fresh {
 
 impl Fresh {
     pub(super) fn begin(shared: &Shared, header: Header) -> io::Result<Self> {
-        let (disk, folder, name) = (&*shared.home.disk, &*shared.home.folder, Path::new(&shared.names.fresh));
-        match retry(|| disk.remove_file(folder, name)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let file = Arc::new(retry(|| disk.open(folder, name, Open::CREATE_NEW))?);
-        let fresh = Self { file, header, offset: HEADER_LENGTH as u64, sequence: header.origin.first_sequence };
+        let (disk, folder) = (&*shared.home.disk, &*shared.home.folder);
+        sweep(shared)?;
+        let name = PathBuf::from(format!("{}-{:016x}", shared.names.fresh, larder_system::unique()?));
+        let file = Arc::new(retry(|| disk.open(folder, &name, Open::CREATE_NEW))?);
+        let fresh = Self { name, file, header, offset: HEADER_LENGTH as u64, sequence: header.origin.first_sequence };
         let written = (|| {
             // the creator's umask must not lock out the next process
             retry(|| disk.set_mode(&fresh.file, 0o600))?;
@@ -42,10 +42,15 @@ impl Fresh {
         match written {
             Ok(()) => Ok(fresh),
             Err(error) => {
-                discard(shared);
+                fresh.discard(shared);
                 Err(error)
             }
         }
+    }
+
+    /// Removes the unfinished file, as far as the disk lets it be removed; the next attempt removes what is left.
+    pub(super) fn discard(&self, shared: &Shared) {
+        remove(shared, &self.name);
     }
 
     pub(super) fn length(&self) -> u64 {
@@ -105,7 +110,7 @@ impl Fresh {
             before_rename(disk)?;
             // the first file of a journal takes a free name only: who made another meanwhile has made the journal
             let is_first = self.header.origin.generation == 0;
-            let renamed = if is_first { take_free(shared) } else { rename(shared, Replace::Yes) };
+            let renamed = if is_first { take_free(shared, &self.name) } else { rename(shared, &self.name, Replace::Yes) };
             // a rename may happen and its answer be lost
             let is_there = |metadata| {
                 disk.metadata_at(folder, Path::new(&names.file)).is_ok_and(|found| found.is_same_file(metadata))
@@ -119,7 +124,7 @@ impl Fresh {
         let metadata = match published {
             Ok(metadata) => metadata,
             Err(error) => {
-                discard(shared);
+                self.discard(shared);
                 return Err(error);
             }
         };
@@ -131,29 +136,41 @@ impl Fresh {
     }
 }
 
-fn rename(shared: &Shared, replace: Replace) -> io::Result<()> {
+fn rename(shared: &Shared, fresh: &Path, replace: Replace) -> io::Result<()> {
     let (disk, folder, names) = (&*shared.home.disk, &*shared.home.folder, &shared.names);
-    retry(|| disk.rename(folder, Path::new(&names.fresh), folder, Path::new(&names.file), replace))
+    retry(|| disk.rename(folder, fresh, folder, Path::new(&names.file), replace))
 }
 
 /// Gives the file the journal's name if nothing has it; `AlreadyExists` otherwise.
-fn take_free(shared: &Shared) -> io::Result<()> {
-    match rename(shared, Replace::No) {
+fn take_free(shared: &Shared, fresh: &Path) -> io::Result<()> {
+    match rename(shared, fresh, Replace::No) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {}
         taken => return taken,
     }
     // not every file system can rename so; where the rename failed for another reason, this does, too
     let (disk, folder, names) = (&*shared.home.disk, &*shared.home.folder, &shared.names);
-    retry(|| disk.link(folder, Path::new(&names.fresh), folder, Path::new(&names.file)))?;
-    discard(shared);
+    retry(|| disk.link(folder, fresh, folder, Path::new(&names.file)))?;
+    remove(shared, fresh);
     Ok(())
 }
 
-/// Removes the unfinished file, as far as the disk lets it be removed; the next attempt removes what is left.
-pub(super) fn discard(shared: &Shared) {
-    let removed = retry(|| shared.home.disk.remove_file(&shared.home.folder, Path::new(&shared.names.fresh)));
-    if let Err(error) = removed {
-        tracing::debug!(file = shared.names.fresh, %error, "unfinished journal left for the next writer to remove");
+/// Removes what dead writers left unfinished. A writer that only slept finds its file gone, and fails.
+fn sweep(shared: &Shared) -> io::Result<()> {
+    let (disk, folder) = (&*shared.home.disk, &*shared.home.folder);
+    for listed in crate::folder::names(disk, folder, Path::new("."))? {
+        if listed.name.to_str().is_some_and(|name| name.starts_with(&shared.names.fresh)) {
+            match retry(|| disk.remove_file(folder, Path::new(&listed.name))) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+fn remove(shared: &Shared, fresh: &Path) {
+    if let Err(error) = retry(|| shared.home.disk.remove_file(&shared.home.folder, fresh)) {
+        tracing::debug!(file = %fresh.display(), %error, "unfinished journal left for the next writer to remove");
     }
 }
 
