@@ -110,7 +110,8 @@ impl Fresh {
             before_rename(disk)?;
             // the first file of a journal takes a free name only: who made another meanwhile has made the journal
             let is_first = self.header.origin.generation == 0;
-            let renamed = if is_first { take_free(shared, &self.name) } else { rename(shared, &self.name, Replace::Yes) };
+            let renamed =
+                if is_first { take_free(shared, &self.name) } else { rename(shared, &self.name, Replace::Yes) };
             // a rename may happen and its answer be lost
             let is_there = |metadata| {
                 disk.metadata_at(folder, Path::new(&names.file)).is_ok_and(|found| found.is_same_file(metadata))

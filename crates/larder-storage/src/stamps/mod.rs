@@ -112,6 +112,13 @@ impl Stamps {
             .map_or_else(|| Ok(Token { lineage: 0, number: 0 }), Ok)
     }
 
+    /// The generation as last seen, if that is known without asking: for what is looked at again before it counts.
+    pub(crate) fn last_seen(&self) -> Option<Token> {
+        let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
+        let view = view.as_ref().filter(|view| !view.is_sealed())?;
+        Some(Token { lineage: view.file.header.lineage, number: view.number() })
+    }
+
     /// What has happened since `token` to `key` with `tags`.
     pub(crate) fn standing(&self, token: Token, key: &Key, tags: &[crate::entry::Tag]) -> Result<Standing, Error> {
         let names = std::iter::once_with(|| digest::key(key))

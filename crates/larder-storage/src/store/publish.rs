@@ -76,7 +76,7 @@ impl Store {
             };
             let token = match put.token {
                 Some(token) => token,
-                None => self.stamp(root)?,
+                None => self.stamp(root, last)?,
             };
             let header = Header {
                 key: key.clone(),
@@ -120,7 +120,7 @@ impl Store {
             }
             let token = match put.token {
                 Some(token) => token,
-                None => self.stamp(root)?,
+                None => self.stamp(root, last)?,
             };
             let header = Header {
                 key: key.clone(),
@@ -319,11 +319,15 @@ impl Store {
         rename()
     }
 
-    /// The generation now.
-    fn stamp(&self, root: &Root) -> Result<crate::Token, Error> {
-        match root.stamps()? {
-            Some(stamps) => Ok(stamps.token()?),
-            None => Err(root::Error::Replaced { path: self.path.clone() }.into()),
+    /// The generation to date a put with: as last seen, because whether it was overtaken is looked at when it is
+    /// published; as it is now, when it will be published whether or not.
+    fn stamp(&self, root: &Root, last: bool) -> Result<crate::Token, Error> {
+        let Some(stamps) = root.stamps()? else {
+            return Err(root::Error::Replaced { path: self.path.clone() }.into());
+        };
+        match stamps.last_seen() {
+            Some(seen) if !last => Ok(seen),
+            _ => Ok(stamps.token()?),
         }
     }
 }
