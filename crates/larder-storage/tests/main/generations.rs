@@ -262,3 +262,22 @@ fn a_record_that_another_process_set_aside_is_left_behind_by_all() {
     old.put(&key("durable"), b"x", &larder_storage::Put::new()).unwrap();
     assert_eq!(body(&other, "durable"), Some(b"x".to_vec()));
 }
+
+#[test]
+fn a_damaged_record_stays_until_its_successor_is_there() {
+    use larder_testkit::{Action, FaultDisk, Operation};
+    let scratch = Scratch::new("stays");
+    put(&Store::open(scratch.utf8_path()).unwrap(), "k", b"x");
+    let name = names(scratch.join("stamps")).remove(0);
+    fs::write(scratch.join("stamps").join(&name), vec![7; 9_000]).unwrap();
+    let disk = FaultDisk::over(Arc::new(larder_system::SystemDisk::new()));
+    disk.before(|call| if call.operation == Operation::Link { Action::Fail(28) } else { Action::Proceed });
+    let full = Options::new().disk(Arc::new(disk)).open(scratch.utf8_path()).unwrap();
+    assert!(full.put(&key("k"), b"y", &relaxed()).is_err());
+    // without it, an older file could be taken for the record, and its numbers given out again
+    assert_eq!(names(scratch.join("stamps")), [name]);
+    let next = Store::open(scratch.utf8_path()).unwrap();
+    put(&next, "k", b"y");
+    assert_eq!(body(&next, "k"), Some(b"y".to_vec()));
+    assert_eq!(names(scratch.join("quarantine")).len(), 1);
+}
