@@ -36,6 +36,8 @@ struct State {
     alive_at: Duration,
     over: bool,
     lost: bool,
+    /// No sign of life for the whole length: it stays so, whatever is written now.
+    expired: bool,
 }
 
 #[derive(Default)]
@@ -64,7 +66,7 @@ pub(super) fn start(
         disk: Arc::clone(&shared.disk),
         clock: Arc::clone(&shared.clock),
         due_ns: AtomicU64::new(nanoseconds(due)),
-        state: Mutex::new(State { record, alive_at: taken_at, over: false, lost: false }),
+        state: Mutex::new(State { record, alive_at: taken_at, over: false, lost: false, expired: false }),
     });
     let mut heart = locked(&HEART);
     if !heart.running {
@@ -149,13 +151,13 @@ impl Beat {
     /// One sign of life; false when there is nothing left to keep alive.
     fn beat(&self) -> bool {
         let mut state = locked(&self.state);
-        if state.over || state.lost {
+        if state.over || state.lost || state.expired {
             return false;
         }
         let now = self.clock.monotonic();
         // too late: by now another may have it, on a machine whose moves are not seen here yet
         if now.saturating_sub(state.alive_at) >= self.length {
-            state.lost = true;
+            state.expired = true;
             return false;
         }
         self.due_ns.store(nanoseconds(now.saturating_add(self.length / 3)), Ordering::Relaxed);
@@ -195,7 +197,7 @@ impl Beat {
     /// Writes that nobody has the lease; not when another one has it already.
     pub(super) fn set_free(&self) {
         let mut state = locked(&self.state);
-        if state.lost || !self.link.is_current(self.disk.as_ref()) {
+        if state.lost || state.expired || !self.link.is_current(self.disk.as_ref()) {
             return;
         }
         state.record.free = true;
