@@ -207,20 +207,18 @@ fn record(shared: &Shared, file: &Handle) {
     }
 }
 
-/// Lets go: a close, or with kept descriptors an unlock.
+/// Lets go. Closing alone would not do: a child that another thread has forked, and that has not executed its program
+/// yet, has a copy of the descriptor, and the lock would live until the last copy is closed.
 pub(crate) fn release(shared: &Shared, name: &Name, held: Held) {
     let disk = shared.disk.as_ref();
-    if shared.kept.is_off() {
-        disk.close(held.file);
-        return;
-    }
     match disk.unlock(&held.file) {
-        Ok(()) => shared.kept.put(disk, name.hash(), held.file),
-        Err(_) => disk.close(held.file),
+        Ok(()) if !shared.kept.is_off() => shared.kept.put(disk, name.hash(), held.file),
+        _ => disk.close(held.file),
     }
 }
 
 /// Lets go of a lock whose file has lost its name.
 pub(crate) fn discard(shared: &Shared, held: Held) {
+    let _ = shared.disk.unlock(&held.file);
     shared.disk.close(held.file);
 }

@@ -88,7 +88,7 @@ impl Options {
     }
 
     /// How many unlocked descriptors stay open to be locked again without an `open`. With 0 each lock is opened and
-    /// closed. The cost is file descriptors, and an explicit unlock instead of a close.
+    /// closed. The cost is file descriptors.
     pub fn kept_descriptors(mut self, count: usize) -> Self {
         self.kept_descriptors = count;
         self

@@ -419,3 +419,21 @@ fn a_lock_file_that_always_disappears_is_an_error_and_not_an_endless_loop() {
     let error = here.locks.acquire("a", Mode::Exclusive, &Wait::forever()).unwrap_err();
     assert!(matches!(error, acquire::Error::Unstable { .. }), "{error}");
 }
+
+#[test]
+fn a_lock_that_was_let_go_is_free_also_while_children_are_being_started() {
+    let scratch = Scratch::new("forked");
+    let [one, other] = [(); 2].map(|()| open(scratch.utf8_path(), BOTH[0]));
+    // a child that is forked and has not executed its program yet has copies of all descriptors
+    std::thread::scope(|scope| {
+        let starting = scope.spawn(|| {
+            for _ in 0..300 {
+                std::process::Command::new("true").status().unwrap();
+            }
+        });
+        while !starting.is_finished() {
+            drop(one.acquire("a", Mode::Exclusive, &Wait::none()).unwrap());
+            drop(other.acquire("a", Mode::Exclusive, &Wait::none()).unwrap());
+        }
+    });
+}

@@ -22,11 +22,11 @@ fn calls(options: Options, wait: &Wait, warm: bool) -> (Vec<Operation>, Vec<Oper
 }
 
 #[test]
-fn a_plain_lock_costs_an_open_a_lock_a_look_and_a_close() {
+fn a_plain_lock_costs_an_open_a_lock_a_look_an_unlock_and_a_close() {
     for wait in [Wait::none(), patient(), Wait::forever()] {
         let (taking, releasing) = calls(Options::new().record_holder(false), &wait, false);
         assert_eq!(taking, [Operation::Open, Operation::TryLock, Operation::Metadata]);
-        assert_eq!(releasing, [Operation::Close]);
+        assert_eq!(releasing, [Operation::Unlock, Operation::Close]);
     }
 }
 
@@ -34,7 +34,7 @@ fn a_plain_lock_costs_an_open_a_lock_a_look_and_a_close() {
 fn a_recorded_holder_costs_one_write_more() {
     let (taking, releasing) = calls(Options::new(), &Wait::none(), false);
     assert_eq!(taking, [Operation::Open, Operation::TryLock, Operation::Metadata, Operation::WriteAt]);
-    assert_eq!(releasing, [Operation::Close]);
+    assert_eq!(releasing, [Operation::Unlock, Operation::Close]);
 }
 
 #[test]

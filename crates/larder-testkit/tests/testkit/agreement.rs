@@ -172,12 +172,18 @@ impl Side<'_> {
                 };
                 // The root stays open.
                 if handles.len() == room {
-                    self.disk.close(handles.remove(1));
+                    let surplus = handles.remove(1);
+                    if how != &Open::FOLDER {
+                        self.disk.unlock(&surplus)?;
+                    }
+                    self.disk.close(surplus);
                 }
                 handles.push(opened);
             }
             Step::Close { file } if !self.files.is_empty() => {
                 let file = self.files.remove(file % self.files.len());
+                // A close alone lets go of the lock only when no child that another test is just forking has a copy.
+                self.disk.unlock(&file)?;
                 self.disk.close(file);
             }
             _ => {}
