@@ -184,7 +184,7 @@ fn attempt(call: &mut Call<'_>) -> Result<(Hold, Seat), Failure> {
 }
 
 /// The turn of this caller among those of its process.
-fn turn(call: &mut Call<'_>) -> Result<Turn, Stop> {
+pub(crate) fn turn(call: &mut Call<'_>) -> Result<Turn, Stop> {
     let (key, mode) = (call.shared.key(call.name), call.mode);
     if !call.waits() {
         return Turn::glance(key, mode).ok_or(Stop::TimedOut);

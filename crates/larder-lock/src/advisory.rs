@@ -18,7 +18,7 @@ use crate::waiting::Call;
 use crate::{errno, holder};
 
 /// How often a lock file may disappear under one caller's hands.
-const ATTEMPTS_MAX: u32 = 100;
+pub(crate) const ATTEMPTS_MAX: u32 = 100;
 
 /// A held lock: its descriptor, and which file that is.
 #[derive(Debug)]
@@ -80,7 +80,7 @@ fn is_unfinished(shared: &Shared, path: &Path) -> bool {
             .is_ok_and(|found| found.kind == Kind::File && found.mode & 0o600 != 0o600)
 }
 
-fn open_failed(shared: &Shared, path: &Path, source: io::Error) -> Error {
+pub(crate) fn open_failed(shared: &Shared, path: &Path, source: io::Error) -> Error {
     match source.kind() {
         io::ErrorKind::NotFound => Error::FolderGone { folder: shared.place(), source },
         io::ErrorKind::PermissionDenied => Error::PermissionDenied { file: shared.path_of(path), source },
@@ -90,7 +90,7 @@ fn open_failed(shared: &Shared, path: &Path, source: io::Error) -> Error {
 }
 
 /// An error of the lock call itself, never contention.
-fn refused(shared: &Shared, name: &Name, source: io::Error) -> Error {
+pub(crate) fn refused(shared: &Shared, name: &Name, source: io::Error) -> Error {
     let file = shared.path_of(&name.lock_file());
     if errno::says_no_locks(&source) {
         Error::Unsupported { file, source }
@@ -132,7 +132,7 @@ fn settle(shared: &Shared, name: &Name, file: Handle) -> Result<Option<Held>, Er
 
 /// Waits until the lock is granted on some descriptor of the file. `None` when the file has lost its name, or the helper
 /// went away: the caller starts over.
-fn wait_for(call: &mut Call<'_>, file: Handle) -> Result<Option<Handle>, Failure> {
+pub(crate) fn wait_for(call: &mut Call<'_>, file: Handle) -> Result<Option<Handle>, Failure> {
     let shared = call.shared;
     if !call.waits() {
         shared.disk.close(file);

@@ -58,6 +58,24 @@ impl Guard {
         }
     }
 
+    /// A copy of the lock's descriptor, to be handed to a child (for instance as its standard input): the lock is held
+    /// until this guard is dropped, and also, if this process dies before that, until the child and whoever has
+    /// inherited the copy from it have closed it. `None` for a lease, which no descriptor carries.
+    ///
+    /// Reading from the copy gives the record of the holder, nothing where [none is kept](crate::Options::record_holder).
+    ///
+    /// # Errors
+    /// The descriptor cannot be duplicated.
+    ///
+    /// # Platform
+    /// On Windows a lock dies with the process that took it, whoever has the handle.
+    pub fn lend(&self) -> std::io::Result<Option<std::fs::File>> {
+        match &self.hold {
+            Some(Hold::Advisory(held)) => held.file.file().map(std::fs::File::try_clone).transpose(),
+            Some(Hold::Lease(_)) | None => Ok(None),
+        }
+    }
+
     /// Whether this still excludes others: the lock file is the one under its name, and a lease has neither expired nor
     /// been taken over. To be called right before what the lock protects is made visible.
     ///

@@ -7,6 +7,7 @@ mod backoff;
 mod cancel;
 pub mod check;
 mod errno;
+mod free;
 mod guard;
 mod helper;
 mod holder;

@@ -12,7 +12,7 @@ use crate::kept::Kept;
 use crate::line::Key;
 use crate::name::Name;
 use crate::options::{Backend, Options};
-use crate::{Guard, Holder, Mode, Wait, acquire, holder, holders, lease, open, sweep};
+use crate::{Guard, Holder, Mode, Wait, acquire, free, holder, holders, lease, open, sweep};
 
 /// A folder of named locks. Clones are the same folder.
 ///
@@ -115,6 +115,29 @@ impl Locks {
     /// ```
     pub fn acquire(&self, name: &str, mode: Mode, wait: &Wait) -> Result<Guard, acquire::Error> {
         acquire::run(&self.shared, name, mode, wait)
+    }
+
+    /// Waits, within the terms of `wait`, until nobody holds the lock `name` exclusively; does not take it and makes no
+    /// file. A lock that nobody has ever taken, or whose file was retired, is free.
+    ///
+    /// For what ends when its holder lets go or dies: a piece of work, a process. All who wait are released at once.
+    ///
+    /// # Errors
+    /// As [`acquire`](Self::acquire): the wait ended and the lock is still held, or it could not be looked at.
+    ///
+    /// ```
+    /// # let scratch = camino::Utf8PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/doc-lock-free"));
+    /// use larder_lock::{Locks, Mode, Options, Wait};
+    ///
+    /// let locks = Locks::open(&scratch, Options::new())?;
+    /// let work = locks.acquire("work", Mode::Exclusive, &Wait::none())?;
+    /// assert!(locks.wait_until_free("work", &Wait::none()).is_err());
+    /// drop(work);
+    /// locks.wait_until_free("work", &Wait::none())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn wait_until_free(&self, name: &str, wait: &Wait) -> Result<(), acquire::Error> {
+        free::run(&self.shared, name, wait)
     }
 
     /// Who holds what in this folder, at the moment of each look.

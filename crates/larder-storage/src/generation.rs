@@ -1,6 +1,7 @@
 //! Generations: how reads tell an answer fetched before an invalidation from one fetched after it.
 
 use std::fmt;
+use std::str::FromStr;
 
 /// A moment in the history of a root's invalidations.
 ///
@@ -25,6 +26,27 @@ impl fmt::Debug for Token {
 impl fmt::Display for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}-{}", self.lineage, self.number)
+    }
+}
+
+/// The text is no token.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is no generation; it has the form that a token prints as: 16 hexadecimal digits, `-`, a number")]
+#[non_exhaustive]
+pub struct TokenError {
+    /// What was given.
+    pub text: String,
+}
+
+impl FromStr for Token {
+    type Err = TokenError;
+
+    fn from_str(text: &str) -> Result<Self, TokenError> {
+        let parts = text.split_once('-').filter(|(lineage, _)| lineage.len() == 16);
+        let token = parts.and_then(|(lineage, number)| {
+            Some(Self { lineage: u64::from_str_radix(lineage, 16).ok()?, number: number.parse().ok()? })
+        });
+        token.ok_or_else(|| TokenError { text: text.chars().take(64).collect() })
     }
 }
 

@@ -46,6 +46,7 @@ pub mod key;
 pub mod put;
 mod store;
 
+pub mod annex;
 mod entry;
 mod generation;
 pub mod invalidate;
@@ -60,9 +61,10 @@ mod location;
 mod quarantine;
 mod temporary;
 
+pub use annex::Annex;
 pub use entry::{ATTRIBUTES_BYTES_MAX, Entry, Metadata, MetadataError, TAG_BYTES_MAX, TAGS_MAX, Tag};
 pub use failure::Failure;
-pub use generation::{Standing, Token};
+pub use generation::{Standing, Token, TokenError};
 pub use invalidate::{Invalidation, Scope, Severity};
 pub use key::{Key, Prefix};
 pub use larder_lock::{Backend, Wait};

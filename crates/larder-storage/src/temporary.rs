@@ -151,6 +151,11 @@ impl<'a> Temporary<'a> {
         (&self.owner.folder, &self.owner.path)
     }
 
+    /// Hands out the open file; the name still goes when this is dropped.
+    pub(crate) fn take_handle(&mut self) -> Option<Handle> {
+        self.handle.take()
+    }
+
     /// The name is gone: it was renamed. Hands back the open file.
     pub(crate) fn disarm(&mut self) -> Option<Handle> {
         self.name.clear();

@@ -80,6 +80,35 @@ pub(crate) fn take(call: &mut Call<'_>, length: Duration) -> Result<Hold, Failur
     }
 }
 
+/// Waits until the lease is free, expired, retired or was never taken.
+pub(crate) fn watch_until_free(call: &mut Call<'_>, length: Duration) -> Result<(), Failure> {
+    let (shared, path) = (call.shared, call.name.lease_folder());
+    let mut backoff = Backoff::new();
+    let mut moves = 0;
+    loop {
+        let failed = |source| failure(shared, &path, source);
+        match chain::locate(shared, &path).map_err(failed)? {
+            Located::Nothing => return Ok(()),
+            Located::Link(link) => {
+                moves = 0;
+                let look = match link.look(shared.disk.as_ref()) {
+                    Ok(look) => look,
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    Err(error) => return Err(failed(error).into()),
+                };
+                if judge::verdict(shared, call.name.hash(), &link, &look, length) != Verdict::Held {
+                    return Ok(());
+                }
+                watch(call, &link, &look, &mut backoff)?;
+            }
+            Located::Moved if moves < RACES_MAX => moves += 1,
+            Located::Moved => {
+                return Err(Error::Unstable { file: shared.path_of(&path), attempts: RACES_MAX }.into());
+            }
+        }
+    }
+}
+
 enum Step {
     Taken(Held),
     Held(Link, Vec<u8>),

@@ -16,6 +16,7 @@ pub(crate) fn play(role: &str, args: &Args) {
         "linger" => linger(args),
         "crowd" => crowd(args),
         "leave" => leave(args),
+        "lend" => lend(args),
         other => panic!("no role {other:?}"),
     }
 }
@@ -46,6 +47,17 @@ fn hold(args: &Args) {
     }
     drop(guard);
     say("released");
+}
+
+/// Starts a program that has the lock until a file called `end` appears, or a minute has passed.
+fn lend(args: &Args) {
+    let locks = open(args.get("folder").into(), backend_of(args.get("backend")));
+    let guard = locks.acquire(args.get("name"), mode(args), &patient()).unwrap();
+    let script = format!("for i in $(seq 3000); do test -e {}/end && exit; sleep 0.02; done", args.get("folder"));
+    let borrower = std::process::Command::new("sh").args(["-c", &script]).stdin(guard.lend().unwrap().unwrap()).spawn();
+    say("lent");
+    hear();
+    borrower.unwrap().wait().unwrap();
 }
 
 /// Adds one to a file, as often as told, each time under the lock.

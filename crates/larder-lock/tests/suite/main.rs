@@ -9,6 +9,7 @@ mod calls;
 mod check;
 mod child;
 mod crash;
+mod free;
 mod helper;
 mod holders;
 mod lease;

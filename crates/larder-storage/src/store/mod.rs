@@ -19,8 +19,11 @@ pub use self::get::Error as GetError;
 pub use self::list::{Listing, Summary, Usage};
 pub use self::sweep::Swept;
 pub use self::verify::{Damage, Verified};
-use crate::generation::Token;
+use crate::annex::{self, Annex};
+use crate::entry::Tag;
+use crate::generation::{Standing, Token};
 use crate::invalidate::{self, Invalidation};
+use crate::key::Key;
 use crate::root::{self, Root, Surroundings};
 
 /// How often a long-lived store looks whether its root is still the folder of that name.
@@ -149,6 +152,56 @@ impl Store {
             Some(stamps) => Ok(stamps.token()?),
             None => Err(root::Error::Replaced { path: self.path.clone() }.into()),
         }
+    }
+
+    /// What the invalidations since `token` say of `key` with `tags`: whether what was fetched in that generation may
+    /// still be given out. One cheap system call when nothing was invalidated.
+    ///
+    /// # Errors
+    /// The root or its record of invalidations cannot be read.
+    pub fn standing(&self, token: Token, key: &Key, tags: &[Tag]) -> Result<Standing, invalidate::Error> {
+        let Some(root) = self.reading()? else { return Ok(Standing::Gone) };
+        match root.stamps()? {
+            Some(stamps) => Ok(stamps.standing(token, key, tags)?),
+            None => Ok(Standing::Gone),
+        }
+    }
+
+    /// A folder of the root for other crates' small files; made, with the root, if it is missing. See [`Annex`].
+    ///
+    /// # Errors
+    /// The name is none, or the root or the folder cannot be made.
+    pub fn annex(&self, name: &'static str) -> Result<Annex, annex::Error> {
+        for _ in 0..ATTEMPTS_MAX {
+            let root = self.prepared()?;
+            match Annex::make(&root, name) {
+                Ok(annex) => return Ok(annex),
+                Err(error) if root.is_intact() => return Err(error),
+                Err(_) => self.reopen(&root),
+            }
+        }
+        Err(root::Error::Replaced { path: self.path.clone() }.into())
+    }
+
+    /// The same for reading: `None` when it, or the root, is not there. Nothing is made.
+    ///
+    /// # Errors
+    /// As [`Store::annex`].
+    pub fn annex_if_present(&self, name: &'static str) -> Result<Option<Annex>, annex::Error> {
+        match self.reading()? {
+            Some(root) => Annex::find(&root, name),
+            None => Ok(None),
+        }
+    }
+
+    /// The clock that the store goes by.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.around.clock
+    }
+
+    /// The largest document that is stored or read, in bytes.
+    pub const fn body_bytes_max(&self) -> u64 {
+        self.body_bytes_max
     }
 
     /// Invalidates everything that `invalidations` cover, durably; returns the generation from which on it holds. Up to
