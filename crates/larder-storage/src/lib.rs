@@ -69,7 +69,7 @@ pub use invalidate::{Invalidation, Scope, Severity};
 pub use key::{Key, Prefix};
 pub use larder_lock::{Backend, Wait};
 pub use put::{Durability, Published, Put};
-pub use store::{Damage, GetError, Listing, Options, Store, Summary, Swept, Usage, Verified};
+pub use store::{Damage, GetError, Listing, Mark, Options, Store, Summary, Swept, Usage, Verified};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -13,6 +13,7 @@ use larder_lock::{Guard, Locks, Mode, Wait};
 use larder_system::{Disk, Handle, Open, unique, write_all};
 
 use crate::failure::{Context, Failure};
+use crate::stamps::FileName;
 
 /// How often a name may turn out to be taken or swept before the folder is given up.
 const ATTEMPTS_MAX: u32 = 8;
@@ -57,6 +58,18 @@ pub(crate) fn session_of(name: &str) -> Option<&str> {
     let (session, number) = name.split_once('.')?;
     let hexadecimal = session.len() == 16 && session.bytes().all(|byte| byte.is_ascii_hexdigit());
     (hexadecimal && number.bytes().all(|byte| byte.is_ascii_digit())).then_some(session)
+}
+
+/// A temporary file's name as numbers.
+pub(crate) fn number_of(name: &str) -> Option<FileName> {
+    let session = u64::from_str_radix(session_of(name)?, 16).ok()?;
+    let (_, number) = name.split_once('.')?;
+    Some(FileName { session, number: number.parse().ok()? })
+}
+
+/// The name that these numbers stand for.
+pub(crate) fn name_of(file: FileName) -> String {
+    format!("{:016x}.{}", file.session, file.number)
 }
 
 impl Temporaries {
@@ -141,6 +154,11 @@ impl<'a> Temporary<'a> {
 
     pub(crate) fn name(&self) -> &Path {
         Path::new(&self.name)
+    }
+
+    /// The name as an announcement has it.
+    pub(crate) fn number(&self) -> FileName {
+        number_of(&self.name).unwrap_or_default()
     }
 
     pub(crate) fn path(&self) -> Utf8PathBuf {

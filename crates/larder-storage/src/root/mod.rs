@@ -17,6 +17,7 @@ use crate::failure::{Context, Failure};
 use crate::folder::{self, Syncs};
 use crate::quarantine::Quarantine;
 use crate::stamps::{self, Stamps};
+use crate::store::Writers;
 use crate::temporary::Temporaries;
 
 pub(crate) const ENTRIES: &str = "entries";
@@ -132,6 +133,7 @@ pub(crate) struct Root {
     /// One thread at a time makes what writers need.
     preparing: Mutex<()>,
     pub(crate) syncs: Syncs,
+    pub(crate) writers: Writers,
     /// Files published last, the oldest first.
     kept: Mutex<VecDeque<Kept>>,
     /// Folders of entries whose names, up to the root, are known to be on stable storage, the oldest first. They are
@@ -183,6 +185,7 @@ impl Root {
             writing: OnceLock::new(),
             preparing: Mutex::new(()),
             syncs: Syncs::default(),
+            writers: Writers::default(),
             kept: Mutex::new(VecDeque::new()),
             settled: Mutex::new(VecDeque::new()),
         })

@@ -7,7 +7,9 @@ use std::sync::{Arc, OnceLock};
 
 use larder_system::{Disk, Handle, read_exact_at};
 
-use super::format::{FileHeader, HeaderFault, Marks, PAGE_BYTES, PAGES, RECORD_BYTES, RECORDS_AT, Record, places};
+use super::format::{
+    FileHeader, FileName, HeaderFault, Marks, PAGE_BYTES, PAGES, RECORD_BYTES, RECORDS_AT, Record, places,
+};
 use crate::generation::{Standing, Token};
 
 /// The most that is read of what was appended since the last look: 256 times what makes a file full.
@@ -59,13 +61,25 @@ pub(crate) struct View {
     parsed: u64,
     /// The length of the records when last looked at, parsed or not.
     pub(crate) length: u64,
+    /// Where the last record that is more than an announcement ends.
+    counted: u64,
     names: HashMap<u128, Marks>,
+    /// What was announced to be published, in the order of the records.
+    publishing: Vec<Publication>,
     all: Marks,
     latest: u64,
     /// Where damage that may be a power cut's begins and ends.
     torn: Option<(u64, u64)>,
     /// The file is longer than anything that larder writes.
     overlong: bool,
+}
+
+/// An announcement: where its record ends, of which name, and which temporary file is there until it is done.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Publication {
+    pub(crate) end: u64,
+    pub(crate) digest: u128,
+    pub(crate) file: FileName,
 }
 
 /// Why a file cannot be opened.
@@ -155,7 +169,49 @@ impl View {
     /// A file of which nothing but the header and table is known.
     pub(crate) fn of(file: Arc<StampFile>) -> Self {
         let (all, latest) = (file.header.all, file.header.latest);
-        Self { file, parsed: 0, length: 0, names: HashMap::new(), all, latest, torn: None, overlong: false }
+        Self {
+            file,
+            parsed: 0,
+            length: 0,
+            counted: 0,
+            names: HashMap::new(),
+            publishing: Vec::new(),
+            all,
+            latest,
+            torn: None,
+            overlong: false,
+        }
+    }
+
+    /// The generation at the end of what is known, for a token: as of the last record that says something of validity.
+    /// What comes after it is on nobody's stable storage, and so must not be told of.
+    pub(crate) fn token_number(&self) -> u64 {
+        self.file.header.base.saturating_add(self.counted_end())
+    }
+
+    /// Where the last record that a token tells of ends.
+    pub(crate) fn counted_end(&self) -> u64 {
+        if self.is_sealed() || self.is_read() { self.counted } else { self.length }
+    }
+
+    /// Whether everything that was appended could be read.
+    pub(crate) fn is_read(&self) -> bool {
+        self.parsed == self.length
+    }
+
+    /// What was announced after `position`.
+    pub(crate) fn publishing_after(&self, position: u64) -> &[Publication] {
+        let first = self.publishing.partition_point(|publication| publication.end <= position);
+        self.publishing.get(first..).unwrap_or_default()
+    }
+
+    /// Takes note of records that this process has appended itself, if nothing was appended between them and what is
+    /// known already.
+    pub(crate) fn take_own(&mut self, start: u64, bytes: &[u8]) {
+        if self.is_read() && !self.is_sealed() && self.length == start {
+            self.length += bytes.len() as u64;
+            self.parse(bytes);
+        }
     }
 
     /// The generation at the end of what is known.
@@ -240,7 +296,7 @@ impl View {
                 let _ = file.sealed_at.set(self.parsed);
                 return;
             }
-            self.apply(record, file.header.base.saturating_add(self.parsed));
+            self.apply(record, self.parsed);
         }
     }
 
@@ -252,6 +308,7 @@ impl View {
             return;
         }
         let number = self.file.header.base.saturating_add(to);
+        self.counted = self.counted.max(to);
         tracing::warn!(number, "a record of an invalidation is damaged: everything before it counts as invalidated");
         self.all = self.all.max(Marks { soft: number, hard: number });
         self.latest = self.latest.max(number);
@@ -267,7 +324,8 @@ impl View {
         }
     }
 
-    fn apply(&mut self, record: Record, number: u64) {
+    fn apply(&mut self, record: Record, end: u64) {
+        let number = self.file.header.base.saturating_add(end);
         let marks = |hard| if hard { Marks { soft: 0, hard: number } } else { Marks { soft: number, hard: 0 } };
         match record {
             Record::Seal => return,
@@ -276,7 +334,12 @@ impl View {
                 let known = self.names.entry(digest).or_default();
                 *known = known.max(marks(hard));
             }
+            Record::Publishing { digest, file } => {
+                self.publishing.push(Publication { end, digest, file });
+                return;
+            }
         }
+        self.counted = end;
         self.latest = self.latest.max(number);
     }
 

@@ -198,17 +198,20 @@ impl FileHeader {
     /// A record, with how far its writer knows the records before it to be on stable storage.
     pub(crate) fn encode_record(&self, record: &Record, synced: u64) -> [u8; RECORD_BYTES] {
         let mut out = Writer(Vec::with_capacity(RECORD_BYTES));
-        let (kind, digest) = match record {
-            Record::Seal => (0_u32, 0),
-            Record::All { hard: false } => (1, 0),
-            Record::All { hard: true } => (2, 0),
-            Record::Name { digest, hard: false } => (3, *digest),
-            Record::Name { digest, hard: true } => (4, *digest),
+        let (kind, digest, file) = match record {
+            Record::Seal => (0_u32, 0, FileName::default()),
+            Record::All { hard: false } => (1, 0, FileName::default()),
+            Record::All { hard: true } => (2, 0, FileName::default()),
+            Record::Name { digest, hard: false } => (3, *digest, FileName::default()),
+            Record::Name { digest, hard: true } => (4, *digest, FileName::default()),
+            Record::Publishing { digest, file } => (5, *digest, *file),
         };
         out.u32(RECORD_MAGIC);
         out.u32(kind);
         out.0.extend_from_slice(&digest.to_le_bytes());
         out.u64(synced);
+        out.u64(file.session);
+        out.u64(file.number);
         out.0.resize(RECORD_BYTES - 8, 0);
         let check = XxHash3_64::oneshot_with_seed(self.seed(), &out.0);
         out.u64(check);
@@ -232,12 +235,14 @@ impl FileHeader {
         let kind = from.u32();
         let digest = u128::from_le_bytes(from.take());
         let synced = from.u64();
+        let file = FileName { session: from.u64(), number: from.u64() };
         let record = match kind {
             0 => Record::Seal,
             1 => Record::All { hard: false },
             2 => Record::All { hard: true },
             3 => Record::Name { digest, hard: false },
             4 => Record::Name { digest, hard: true },
+            5 => Record::Publishing { digest, file },
             _ => return None,
         };
         Some((record, synced))
@@ -253,6 +258,16 @@ pub(crate) enum Record {
     All { hard: bool },
     /// A key, prefix or tag was.
     Name { digest: u128, hard: bool },
+    /// What is stored under a key is about to be replaced, or removed: by then, this temporary file is gone. Says nothing
+    /// of validity, is synced by nobody, and does not count as a generation.
+    Publishing { digest: u128, file: FileName },
+}
+
+/// The name of a temporary file, as numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct FileName {
+    pub(crate) session: u64,
+    pub(crate) number: u64,
 }
 
 /// The digests of names, each kind apart from the others.
@@ -339,10 +354,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn records_are_sound_in_their_own_file_only(digest in any::<u128>(), hard in any::<bool>(), at in 0..RECORD_BYTES) {
+        fn records_are_sound_in_their_own_file_only(digest in any::<u128>(), kind in 0..3, at in 0..RECORD_BYTES) {
             let (one, mut other) = (header(), header());
             other.sequence += 1;
-            let record = Record::Name { digest, hard };
+            let record = match kind {
+                0 => Record::Publishing { digest, file: FileName { session: at as u64, number: 9 } },
+                kind => Record::Name { digest, hard: kind == 1 },
+            };
             let mut bytes = one.encode_record(&record, 128);
             prop_assert_eq!(one.decode_record(&bytes), Some((record, 128)));
             prop_assert_eq!(other.decode_record(&bytes), None);

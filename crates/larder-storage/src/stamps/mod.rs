@@ -11,6 +11,7 @@
 mod file;
 mod fold;
 mod format;
+mod position;
 
 use std::io;
 use std::path::Path;
@@ -21,7 +22,8 @@ use camino::Utf8PathBuf;
 use larder_system::{Clock, Disk, Handle, Open, retry, write_all};
 
 use self::file::{Fitness, OpenFault, StampFile, View};
-use self::format::{HeaderFault, RECORD_BYTES, RECORDS_AT, RECORDS_MAX, Record, digest};
+use self::format::{HeaderFault, RECORD_BYTES, RECORDS_AT, Record};
+use crate::entry::Tag;
 use crate::failure::{Context, Failure};
 use crate::folder;
 use crate::generation::{Standing, Token};
@@ -29,6 +31,9 @@ use crate::invalidate::{Invalidation, Scope, Severity};
 use crate::key::Key;
 use crate::quarantine::Quarantine;
 use crate::temporary::Temporaries;
+
+pub(crate) use self::format::{FileName, RECORDS_MAX, digest};
+pub(crate) use self::position::{Position, SharedPosition, Sight};
 
 /// How often an operation may find that the file it worked on is no longer the current one.
 const ATTEMPTS_MAX: u32 = 64;
@@ -108,7 +113,7 @@ impl Stamps {
 
     /// The generation now.
     pub(crate) fn token(&self) -> Result<Token, Error> {
-        self.with_view(|view| Ok(Token { lineage: view.file.header.lineage, number: view.number() }))?
+        self.with_view(|view| Ok(Token { lineage: view.file.header.lineage, number: view.token_number() }))?
             .map_or_else(|| Ok(Token { lineage: 0, number: 0 }), Ok)
     }
 
@@ -116,16 +121,13 @@ impl Stamps {
     pub(crate) fn last_seen(&self) -> Option<Token> {
         let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
         let view = view.as_ref().filter(|view| !view.is_sealed())?;
-        Some(Token { lineage: view.file.header.lineage, number: view.number() })
+        Some(Token { lineage: view.file.header.lineage, number: view.token_number() })
     }
 
     /// What has happened since `token` to `key` with `tags`.
-    pub(crate) fn standing(&self, token: Token, key: &Key, tags: &[crate::entry::Tag]) -> Result<Standing, Error> {
-        let names = std::iter::once_with(|| digest::key(key))
-            .chain(key.ancestors().map(digest::prefix))
-            .chain(tags.iter().map(digest::tag));
+    pub(crate) fn standing(&self, token: Token, key: &Key, tags: &[Tag]) -> Result<Standing, Error> {
         // without a record, anything may have been invalidated
-        Ok(self.with_view(|view| view.standing(token, names))?.unwrap_or(Standing::Gone))
+        Ok(self.with_view(|view| view.standing(token, names_of(key, tags)))?.unwrap_or(Standing::Gone))
     }
 
     /// Appends the records of `invalidations`, durably; returns the last one's generation.
@@ -178,6 +180,77 @@ impl Stamps {
         Err(Error::Unsettled { path: self.path.clone() })
     }
 
+    /// Announces that what is stored under a key is about to be replaced or removed, to be seen by whoever looks from now
+    /// on; `file` is the temporary file whose name is gone when that is done. Not durable: it is for copies in the memory
+    /// of processes, and no process survives a power cut. Past `records_max` records the file is folded.
+    pub(crate) fn announce(
+        &self,
+        digest: u128,
+        file: FileName,
+        records_max: u64,
+        temporaries: &Temporaries,
+        quarantine: &Quarantine,
+    ) -> Result<(), Error> {
+        let record = Record::Publishing { digest, file };
+        for _ in 0..ATTEMPTS_MAX {
+            let current = self.appendable(temporaries, quarantine)?;
+            let Some(appender) = self.appender(&current)? else {
+                self.forget();
+                continue;
+            };
+            let (_, end) = self.write(&current, appender, &[record])?;
+            // behind a seal nobody looks
+            if self.seal_of(&current, end)?.is_none_or(|seal| end <= seal) {
+                if end / RECORD_BYTES as u64 >= records_max {
+                    self.fold_if_idle(&current, temporaries, quarantine);
+                }
+                return Ok(());
+            }
+            self.forget();
+        }
+        Err(Error::Unsettled { path: self.path.clone() })
+    }
+
+    /// What is known, as of some moment during this call, of what was announced to be published under a key after
+    /// `since`. `None` when nothing can be told: there is no record, or one that is being succeeded or cannot be read.
+    pub(crate) fn sight(&self, digest: u128, since: Option<&Position>) -> Result<Option<Sight>, Error> {
+        let seen = self.with_view(|view| {
+            if view.is_sealed() || !view.is_read() {
+                return Ok(None);
+            }
+            let position = Position::of(view);
+            let from = since.filter(|since| since.is_in(&position)).map_or(0, |since| since.length);
+            let announced = view.publishing_after(from).iter().filter(|publication| publication.digest == digest);
+            let files = announced.map(|publication| publication.file).collect();
+            Ok(Some(Sight { position, files }))
+        })?;
+        Ok(seen.flatten())
+    }
+
+    /// Whether nothing has happened since `position` to what is stored under `key` with `tags` and was fetched in
+    /// `token`: neither an invalidation nor an announcement. Moves `position` to now if so.
+    pub(crate) fn is_unchanged(&self, position: &SharedPosition, key: &Key, token: Token, tags: &[Tag]) -> bool {
+        let unchanged = self.with_view(|view| {
+            let (now, since) = (Position::of(view), position.load());
+            if !since.is_in(&now) || view.is_sealed() || !view.is_read() {
+                return Ok(false);
+            }
+            if since.length == now.length {
+                return Ok(true);
+            }
+            let digest = digest::key(key);
+            if view.publishing_after(since.length).iter().any(|publication| publication.digest == digest) {
+                return Ok(false);
+            }
+            let current = view.standing(token, names_of(key, tags))? == Standing::Current;
+            if current {
+                position.advance(now.length);
+            }
+            Ok(current)
+        });
+        matches!(unchanged, Ok(Some(true)))
+    }
+
     /// Where the file is sealed, if it is before or at `end`, or was seen to be later.
     fn seal_of(&self, file: &Arc<StampFile>, end: u64) -> Result<Option<u64>, Error> {
         let followed = self.with_view(|view| Ok(Arc::ptr_eq(&view.file, file) && view.length >= end))?;
@@ -202,7 +275,7 @@ impl Stamps {
     /// Makes sure that the history which tokens tell of by now is still there after a power cut: without it, what was
     /// stored with them would count as invalidated.
     pub(crate) fn keep(&self) -> Result<(), Error> {
-        let Some((file, end)) = self.with_view(|view| Ok((Arc::clone(&view.file), view.end())))? else {
+        let Some((file, end)) = self.with_view(|view| Ok((Arc::clone(&view.file), view.counted_end())))? else {
             return Ok(());
         };
         // records of others, who may have been killed before they synced them
@@ -234,7 +307,14 @@ impl Stamps {
         write_all(&*self.disk, appender, &[&bytes]).context("append to", self.path_of(file))?;
         let position = self.disk.position(appender).context("find the end of", self.path_of(file))?;
         let end = position.saturating_sub(RECORDS_AT);
-        Ok((end.saturating_sub(bytes.len() as u64), end))
+        let start = end.saturating_sub(bytes.len() as u64);
+        // one's own records need not be read back
+        if let Some(view) = &mut *self.view.write().unwrap_or_else(PoisonError::into_inner)
+            && std::ptr::eq(&raw const *view.file, file)
+        {
+            view.take_own(start, &bytes);
+        }
+        Ok((start, end))
     }
 
     /// The current file, fit for appending: a new one is begun where it is not.
@@ -408,6 +488,13 @@ impl Stamps {
     fn path_of(&self, file: &StampFile) -> Utf8PathBuf {
         self.path.join(name_of(file.header.sequence))
     }
+}
+
+/// All that an entry goes by.
+fn names_of<'a>(key: &'a Key, tags: &'a [Tag]) -> impl Iterator<Item = u128> + 'a {
+    std::iter::once_with(|| digest::key(key))
+        .chain(key.ancestors().map(digest::prefix))
+        .chain(tags.iter().map(digest::tag))
 }
 
 fn record_of(invalidation: &Invalidation) -> Record {

@@ -2,6 +2,7 @@
 
 mod get;
 mod list;
+mod mark;
 mod place;
 mod publish;
 mod sweep;
@@ -17,6 +18,8 @@ use larder_system::{Clock, Disk, SystemClock, SystemDisk};
 
 pub use self::get::Error as GetError;
 pub use self::list::{Listing, Summary, Usage};
+pub use self::mark::Mark;
+pub(crate) use self::mark::Writers;
 pub use self::sweep::Swept;
 pub use self::verify::{Damage, Verified};
 use crate::annex::{self, Annex};

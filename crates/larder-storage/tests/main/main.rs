@@ -6,6 +6,7 @@ mod generations;
 mod hostile;
 mod interleavings;
 mod limits;
+mod marks;
 mod model;
 mod races;
 mod roots;

@@ -1,0 +1,273 @@
+//! Copies in memory: whatever happens to the entry on disk, a copy that counts is what the disk has.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use larder_storage::{Durability, Entry, Mark, Metadata, Options, Put, Scope, Store, Wait};
+use larder_system::SystemDisk;
+use larder_testkit::{Action, FaultDisk, Gate, Operation, Scratch};
+
+use crate::shared::{body, drop_key, key, put, relaxed};
+
+/// What a reader keeps in memory, if it may.
+struct Copy {
+    mark: Option<Mark>,
+    entry: Entry,
+}
+
+fn copy(store: &Store, name: &str) -> Copy {
+    let mark = store.mark(&key(name)).unwrap();
+    Copy { mark, entry: store.get(&key(name)).unwrap().unwrap() }
+}
+
+impl Copy {
+    fn counts(&self, store: &Store) -> bool {
+        let tags = self.entry.metadata().tags();
+        self.mark.as_ref().is_some_and(|mark| store.is_unchanged(mark, self.entry.key(), self.entry.token(), tags))
+    }
+}
+
+fn stores(scratch: &Scratch) -> [Store; 2] {
+    [(); 2].map(|()| Store::open(scratch.utf8_path()).unwrap())
+}
+
+#[test]
+fn a_copy_counts_until_its_own_entry_is_replaced_or_removed() {
+    let scratch = Scratch::new("mark");
+    let [here, there] = stores(&scratch);
+    put(&there, "a", b"1");
+    for change in 0..4 {
+        let kept = copy(&here, "a");
+        put(&there, "b", b"another key");
+        drop_key(&there, "b");
+        there.remove(&key("b"), Durability::Relaxed, &Wait::none()).unwrap();
+        assert!(kept.counts(&here) && kept.counts(&here));
+        match change {
+            0 => put(&there, "a", b"2"),
+            1 => there.put(&key("a"), b"3", &Put::new()).map(drop).unwrap(),
+            2 => {
+                let entry = there.get(&key("a")).unwrap().unwrap();
+                there.renew(&entry, &Put::new()).unwrap();
+            }
+            _ => assert!(there.remove(&key("a"), Durability::Relaxed, &Wait::none()).unwrap()),
+        }
+        assert!(!kept.counts(&here), "change {change}");
+        assert!(!kept.counts(&here), "change {change}, looked at twice");
+    }
+}
+
+#[test]
+fn a_copy_is_gone_with_an_invalidation_of_its_key_a_prefix_a_tag_or_everything() {
+    let scratch = Scratch::new("mark-invalid");
+    let [here, there] = stores(&scratch);
+    for scope in [
+        Scope::Key(key("a/b")).soft(),
+        Scope::Prefix("a/".parse().unwrap()).hard(),
+        Scope::Tag(larder_storage::Tag::new("t").unwrap()).soft(),
+        Scope::All.hard(),
+    ] {
+        let metadata = Metadata::new().with_tag("t").unwrap();
+        there.put(&key("a/b"), b"x", &relaxed().metadata(metadata)).unwrap();
+        let kept = copy(&here, "a/b");
+        there.invalidate(&[Scope::Key(key("a/bc")).hard(), Scope::Prefix("b/".parse().unwrap()).hard()]).unwrap();
+        assert!(kept.counts(&here));
+        there.invalidate(std::slice::from_ref(&scope)).unwrap();
+        assert!(!kept.counts(&here), "{scope:?}");
+    }
+}
+
+#[test]
+fn a_look_at_a_copy_is_one_call_when_nothing_happened_and_two_when_something_else_did() {
+    let scratch = Scratch::new("mark-calls");
+    let disk = Arc::new(FaultDisk::over(Arc::new(SystemDisk::new())));
+    let here = Options::new().disk(disk.clone()).open(scratch.utf8_path()).unwrap();
+    let there = Store::open(scratch.utf8_path()).unwrap();
+    put(&there, "a", b"1");
+    let kept = copy(&here, "a");
+    disk.reset();
+    disk.record();
+    assert!(kept.counts(&here));
+    let calls: Vec<_> = disk.calls().iter().map(|call| call.operation).collect();
+    assert_eq!(calls, [Operation::SeekEnd]);
+    put(&there, "b", b"1");
+    disk.reset();
+    disk.record();
+    assert!(kept.counts(&here));
+    let reads = disk.calls().iter().filter(|call| call.operation == Operation::ReadAt).count();
+    assert_eq!(reads, 1);
+}
+
+#[test]
+fn a_copy_outlives_neither_its_root_nor_a_restored_one() {
+    let scratch = Scratch::new("mark-root");
+    let root = scratch.utf8_path().join("root");
+    let clock = Arc::new(larder_testkit::VirtualClock::new());
+    let here = Options::new().clock(clock.clone()).open(&root).unwrap();
+    put(&here, "a", b"1");
+    let kept = copy(&here, "a");
+    assert!(kept.counts(&here));
+    std::process::Command::new("cp").args(["-a", root.as_str(), "saved"]).current_dir(scratch.path()).status().unwrap();
+    put(&here, "a", b"2");
+    let kept = copy(&here, "a");
+    assert!(kept.counts(&here));
+    std::process::Command::new("rm").args(["-rf", root.as_str()]).status().unwrap();
+    clock.advance(std::time::Duration::from_secs(1));
+    assert!(!kept.counts(&here));
+    std::process::Command::new("mv").args(["saved", root.as_str()]).current_dir(scratch.path()).status().unwrap();
+    assert!(!kept.counts(&here));
+    assert_eq!(body(&here, "a"), Some(b"1".to_vec()));
+}
+
+#[test]
+fn copies_are_kept_again_after_the_record_was_folded() {
+    let scratch = Scratch::new("mark-fold");
+    let [here, there] = stores(&scratch);
+    put(&there, "a", b"1");
+    let kept = copy(&here, "a");
+    for at in 0..2_100 {
+        put(&there, &format!("b/{}", at % 7), b"x");
+    }
+    assert!(!kept.counts(&here), "nothing is known of what the record said before");
+    let kept = copy(&here, "a");
+    assert!(kept.counts(&here));
+    put(&there, "a", b"2");
+    assert!(!kept.counts(&here));
+    assert!(copy(&here, "a").counts(&here));
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Change {
+    Replace,
+    ReplaceDurably,
+    Remove,
+}
+
+impl Change {
+    fn make(self, store: &Store) {
+        match self {
+            Self::Replace => put(store, "a", b"new"),
+            Self::ReplaceDurably => store.put(&key("a"), b"new", &Put::new()).map(drop).unwrap(),
+            Self::Remove => {
+                store.remove(&key("a"), Durability::Full, &Wait::none()).unwrap();
+            }
+        }
+    }
+}
+
+/// How many calls a change makes, with a store that has not touched the root before.
+fn calls_of(change: Change) -> u64 {
+    let scratch = Scratch::new("mark-count");
+    put(&Store::open(scratch.utf8_path()).unwrap(), "a", b"old");
+    let disk = Arc::new(FaultDisk::over(Arc::new(SystemDisk::new())));
+    let store = Options::new().disk(disk.clone()).open(scratch.utf8_path()).unwrap();
+    disk.reset();
+    change.make(&store);
+    disk.count()
+}
+
+/// Holds a change before its call number `at`; meanwhile another process keeps a copy, `fold`ed away in between or not.
+fn judge_while_frozen(change: Change, at: u64, fold: bool) {
+    let scratch = Scratch::new("mark-frozen");
+    let reader = Store::open(scratch.utf8_path()).unwrap();
+    put(&reader, "a", b"old");
+    let before = copy(&reader, "a");
+    let disk = Arc::new(FaultDisk::over(Arc::new(SystemDisk::new())));
+    let writer = Options::new().disk(disk.clone()).open(scratch.utf8_path()).unwrap();
+    let (gate, count) = (Gate::new(), Arc::new(AtomicU64::new(0)));
+    let held = Arc::clone(&gate);
+    disk.before(move |_| {
+        if count.fetch_add(1, Ordering::SeqCst) == at { Action::Hold(Arc::clone(&held)) } else { Action::Proceed }
+    });
+    let mut copies = vec![before];
+    std::thread::scope(|scope| {
+        let changing = scope.spawn(|| change.make(&writer));
+        gate.wait_until_held(1);
+        if fold {
+            for _ in 0..2 {
+                let others: Vec<_> = (0..1_024).map(|at| Scope::Key(key(&format!("b/{at}"))).hard()).collect();
+                reader.invalidate(&others).unwrap();
+            }
+        }
+        let look = || {
+            let mark = reader.mark(&key("a")).unwrap();
+            reader.get(&key("a")).unwrap().map(|entry| Copy { mark, entry })
+        };
+        copies.extend(look());
+        // another key is none of its business
+        put(&reader, "c", b"x");
+        assert!(copy(&reader, "c").counts(&reader), "{change:?} held before call {at}");
+        gate.open();
+        changing.join().unwrap();
+    });
+    let now = body(&reader, "a");
+    for (number, kept) in copies.iter().enumerate() {
+        if kept.counts(&reader) {
+            assert_eq!(Some(kept.entry.body()), now.as_deref(), "{change:?} held before call {at}, copy {number}");
+        }
+    }
+    assert!(now.is_none() || copy(&reader, "a").counts(&reader), "copies are kept again");
+}
+
+#[test]
+fn a_copy_made_while_a_writer_is_frozen_at_any_call_does_not_outlive_what_it_then_does() {
+    for change in [Change::Replace, Change::ReplaceDurably, Change::Remove] {
+        let calls = calls_of(change);
+        assert!(calls > 10, "{change:?} makes {calls} calls");
+        for at in 0..calls {
+            judge_while_frozen(change, at, false);
+        }
+    }
+}
+
+#[test]
+fn the_same_when_the_record_is_folded_under_the_frozen_writer() {
+    for change in [Change::Replace, Change::Remove] {
+        for at in (0..calls_of(change)).rev().take(14) {
+            judge_while_frozen(change, at, true);
+        }
+    }
+}
+
+#[test]
+fn a_killed_writer_leaves_no_reader_with_the_old_value_and_keeps_copies_out_only_until_the_next_sweep() {
+    let mut kept_out = 0;
+    for at in 0..calls_of(Change::Replace) {
+        let scratch = Scratch::new("mark-killed");
+        let reader = Store::open(scratch.utf8_path()).unwrap();
+        put(&reader, "a", b"old");
+        let before = copy(&reader, "a");
+        let mut child = larder_testkit::Child::spawn_through(
+            "marks::child_entry",
+            "change",
+            &[("root", scratch.utf8_path().as_str()), ("at", &at.to_string())],
+        );
+        child.wait();
+        let during = copy(&reader, "a");
+        for kept in [&before, &during] {
+            if kept.counts(&reader) {
+                assert_eq!(Some(kept.entry.body()), body(&reader, "a").as_deref(), "killed before call {at}");
+            }
+        }
+        kept_out += u32::from(during.mark.is_none());
+        reader.sweep().unwrap();
+        assert!(copy(&reader, "a").counts(&reader), "killed before call {at}, swept");
+    }
+    assert!(kept_out > 0, "some died between the announcement and the rename");
+}
+
+/// The child: dies before one of its calls.
+#[test]
+#[ignore = "a child of other tests"]
+fn child_entry() {
+    larder_testkit::child::run(|_, args| {
+        let disk = Arc::new(FaultDisk::over(Arc::new(SystemDisk::new())));
+        let store = Options::new().disk(disk.clone()).open(args.get("root")).unwrap();
+        let (at, count) = (args.parse::<u64>("at"), AtomicU64::new(0));
+        disk.before(
+            move |_| {
+                if count.fetch_add(1, Ordering::SeqCst) == at { Action::KillProcess } else { Action::Proceed }
+            },
+        );
+        Change::Replace.make(&store);
+    });
+}
