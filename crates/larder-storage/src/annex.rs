@@ -58,6 +58,18 @@ impl Annex {
         Ok(Self { root: Arc::clone(root), folder: Arc::new(folder), name, locks })
     }
 
+    /// When it is there already, with the locks: without all that writers of entries need, for those who come for a
+    /// millisecond.
+    pub(crate) fn ready(root: &Arc<Root>, name: &'static str) -> Result<Option<Self>, Error> {
+        check(name)?;
+        let Some(locks) = root.locks_if_present()? else { return Ok(None) };
+        match retry(|| root.disk().open(&root.handle, Path::new(name), Open::FOLDER)) {
+            Ok(folder) => Ok(Some(Self { root: Arc::clone(root), folder: Arc::new(folder), name, locks })),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Failure::new("open", root.path.join(name), error).into()),
+        }
+    }
+
     pub(crate) fn find(root: &Arc<Root>, name: &'static str) -> Result<Option<Self>, Error> {
         check(name)?;
         let folder = match retry(|| root.disk().open(&root.handle, Path::new(name), Open::FOLDER)) {

@@ -273,6 +273,27 @@ impl Root {
         self.writing.get()
     }
 
+    /// The locks alone, for writers of something else than entries; `None` where their folder is not there yet. Nothing
+    /// is made or synced.
+    pub(crate) fn locks_if_present(&self) -> Result<Option<Locks>, Error> {
+        if let Some(writing) = self.writing.get() {
+            return Ok(Some(writing.locks.clone()));
+        }
+        if !self.around.writable {
+            return Err(Error::ReadOnly { path: self.path.clone() });
+        }
+        self.format.check(&self.path, "write", self.format.write_from)?;
+        Ok(self.existing(LOCKS)?.map(|folder| self.locks_in(Arc::new(folder))))
+    }
+
+    fn locks_in(&self, folder: Arc<Handle>) -> Locks {
+        let options = larder_lock::Options::new()
+            .backend(self.format.backend())
+            .record_holder(false)
+            .kept_descriptors(KEPT_DESCRIPTORS);
+        Locks::in_folder(Arc::clone(&self.around.disk), Arc::clone(&self.around.clock), folder, options)
+    }
+
     fn prepare(&self) -> Result<Writing, Error> {
         let around = &self.around;
         let make = |name: &str| {
@@ -283,13 +304,9 @@ impl Root {
         self.entries.get_or_init(|| entries);
         let stamps = make(STAMPS)?;
         self.stamps.get_or_init(|| self.stamps_in(stamps));
-        let options = larder_lock::Options::new()
-            .backend(self.format.backend())
-            .record_holder(false)
-            .kept_descriptors(KEPT_DESCRIPTORS);
         let (disk, clock) = (Arc::clone(&around.disk), Arc::clone(&around.clock));
         let lock_folder = Arc::new(make(LOCKS)?);
-        let locks = Locks::in_folder(Arc::clone(&disk), Arc::clone(&clock), Arc::clone(&lock_folder), options);
+        let locks = self.locks_in(Arc::clone(&lock_folder));
         let quarantine = Quarantine::new(Arc::clone(&disk), clock, make(QUARANTINE)?, self.path.join(QUARANTINE));
         let temporaries = Temporaries::new(disk, make(TEMPORARY)?, self.path.join(TEMPORARY), locks.clone());
         let writing = Writing { locks, lock_folder, temporaries, quarantine };

@@ -206,12 +206,14 @@ impl View {
     }
 
     /// Takes note of records that this process has appended itself, if nothing was appended between them and what is
-    /// known already.
-    pub(crate) fn take_own(&mut self, start: u64, bytes: &[u8]) {
-        if self.is_read() && !self.is_sealed() && self.length == start {
+    /// known already; returns whether.
+    pub(crate) fn take_own(&mut self, start: u64, bytes: &[u8]) -> bool {
+        let next = self.is_read() && !self.is_sealed() && self.length == start;
+        if next {
             self.length += bytes.len() as u64;
             self.parse(bytes);
         }
+        next
     }
 
     /// The generation at the end of what is known.

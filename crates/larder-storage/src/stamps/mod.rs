@@ -84,6 +84,13 @@ pub(crate) struct Stamps {
     made: Mutex<Option<(u64, u64, u64)>>,
 }
 
+/// Where appended records begin and end, and whether nothing unknown is before them.
+struct Written {
+    start: u64,
+    end: u64,
+    next: bool,
+}
+
 fn name_of(sequence: u64) -> String {
     format!("{sequence:016}{SUFFIX}")
 }
@@ -130,6 +137,18 @@ impl Stamps {
         Ok(self.with_view(|view| view.standing(token, names_of(key, tags)))?.unwrap_or(Standing::Gone))
     }
 
+    /// The same as far as is known without looking: for right after an announcement that looked.
+    pub(crate) fn standing_as_known(&self, token: Token, key: &Key, tags: &[Tag]) -> Result<Standing, Error> {
+        {
+            let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some(view) = view.as_ref().filter(|view| !view.is_sealed()) {
+                let standing = view.standing(token, names_of(key, tags));
+                return standing.map_err(|error| self.unread(&view.file, error));
+            }
+        }
+        self.standing(token, key, tags)
+    }
+
     /// Appends the records of `invalidations`, durably; returns the last one's generation.
     pub(crate) fn append(
         &self,
@@ -158,7 +177,7 @@ impl Stamps {
                 self.forget();
                 continue;
             };
-            let (start, end) = self.write(&file, appender, batch)?;
+            let Written { start, end, .. } = self.write(&file, appender, batch)?;
             let synced = self.disk.sync_data(appender);
             synced.inspect_err(|_| self.forget()).context("sync", self.path_of(&file))?;
             file.synced.fetch_max(end, Ordering::Relaxed);
@@ -183,6 +202,9 @@ impl Stamps {
     /// Announces that what is stored under a key is about to be replaced or removed, to be seen by whoever looks from now
     /// on; `file` is the temporary file whose name is gone when that is done. Not durable: it is for copies in the memory
     /// of processes, and no process survives a power cut. Past `records_max` records the file is folded.
+    ///
+    /// Returns whether everything before the announcement is known, so that [`Stamps::standing_as_known`] need not look
+    /// again.
     pub(crate) fn announce(
         &self,
         digest: u128,
@@ -190,21 +212,24 @@ impl Stamps {
         records_max: u64,
         temporaries: &Temporaries,
         quarantine: &Quarantine,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let record = Record::Publishing { digest, file };
-        for _ in 0..ATTEMPTS_MAX {
-            let current = self.appendable(temporaries, quarantine)?;
+        for attempt in 0..ATTEMPTS_MAX {
+            // where the record lands tells whether it is still the current file: that need not be asked first
+            let known = self.known_appendable().filter(|_| attempt == 0);
+            let current = known.map_or_else(|| self.appendable(temporaries, quarantine), Ok)?;
             let Some(appender) = self.appender(&current)? else {
                 self.forget();
                 continue;
             };
-            let (_, end) = self.write(&current, appender, &[record])?;
+            let Written { end, next, .. } = self.write(&current, appender, &[record])?;
             // behind a seal nobody looks
-            if self.seal_of(&current, end)?.is_none_or(|seal| end <= seal) {
+            if next || self.seal_of(&current, end)?.is_none_or(|seal| end <= seal) {
                 if end / RECORD_BYTES as u64 >= records_max {
                     self.fold_if_idle(&current, temporaries, quarantine);
+                    return Ok(false);
                 }
-                return Ok(());
+                return Ok(next);
             }
             self.forget();
         }
@@ -296,8 +321,8 @@ impl Stamps {
         Ok(())
     }
 
-    /// Appends; returns where the records begin and end.
-    fn write(&self, file: &StampFile, appender: &Handle, batch: &[Record]) -> Result<(u64, u64), Error> {
+    /// Appends.
+    fn write(&self, file: &StampFile, appender: &Handle, batch: &[Record]) -> Result<Written, Error> {
         let synced = file.synced.load(Ordering::Relaxed);
         let mut bytes = Vec::with_capacity(batch.len() * RECORD_BYTES);
         for record in batch {
@@ -309,12 +334,17 @@ impl Stamps {
         let end = position.saturating_sub(RECORDS_AT);
         let start = end.saturating_sub(bytes.len() as u64);
         // one's own records need not be read back
-        if let Some(view) = &mut *self.view.write().unwrap_or_else(PoisonError::into_inner)
-            && std::ptr::eq(&raw const *view.file, file)
-        {
-            view.take_own(start, &bytes);
-        }
-        Ok((start, end))
+        let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
+        let view = view.as_mut().filter(|view| std::ptr::eq(&raw const *view.file, file));
+        let next = view.is_some_and(|view| view.take_own(start, &bytes));
+        Ok(Written { start, end, next })
+    }
+
+    /// The file that was current when last looked at, if it was fit for appending.
+    fn known_appendable(&self) -> Option<Arc<StampFile>> {
+        let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
+        let view = view.as_ref().filter(|view| view.file.fit == Fitness::Fit && !view.is_sealed())?;
+        Some(Arc::clone(&view.file))
     }
 
     /// The current file, fit for appending: a new one is begun where it is not.

@@ -175,6 +175,11 @@ impl Store {
     /// # Errors
     /// The name is none, or the root or the folder cannot be made.
     pub fn annex(&self, name: &'static str) -> Result<Annex, annex::Error> {
+        if let Ok(Some(root)) = self.reading()
+            && let Ok(Some(annex)) = Annex::ready(&root, name)
+        {
+            return Ok(annex);
+        }
         for _ in 0..ATTEMPTS_MAX {
             let root = self.prepared()?;
             match Annex::make(&root, name) {
@@ -195,6 +200,14 @@ impl Store {
             Some(root) => Annex::find(&root, name),
             None => Ok(None),
         }
+    }
+
+    /// Whether there is a root now. Nothing is made, and nothing of it is read that is known already.
+    ///
+    /// # Errors
+    /// As [`Options::open`].
+    pub fn is_present(&self) -> Result<bool, root::Error> {
+        Ok(self.reading()?.is_some())
     }
 
     /// The clock that the store goes by.

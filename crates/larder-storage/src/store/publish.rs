@@ -258,9 +258,9 @@ impl Store {
         let previous = root.take_kept(location.path());
         let mut announced = false;
         if previous.is_none() && parcel.over.is_none() {
-            announce(root, writing, parcel, temporary)?;
+            let looked = announce(root, writing, parcel, temporary)?;
             announced = true;
-            if !is_publishable(root, parcel)? {
+            if !is_publishable(root, parcel, looked)? {
                 return Ok(false);
             }
             match self.rename(root, temporary, (parent, location.file()), Replace::No) {
@@ -280,10 +280,8 @@ impl Store {
             guard.check().map_err(|source| Error::LockLost { key: key.clone(), source })?;
         }
         // once is enough: what tells that it is done is that the temporary file is gone
-        if !announced {
-            announce(root, writing, parcel, temporary)?;
-        }
         let mut ours = is_still_ours(root, parent, location, previous.as_ref());
+        let mut looked = !announced && announce(root, writing, parcel, temporary)?;
         for _ in 0..ATTEMPTS_MAX {
             // a free name is only taken, not replaced: whoever takes it first needs no lock, and may be a newer larder
             let replace = match if ours { Occupant::Replaceable } else { occupant(root, parent, location)? } {
@@ -295,7 +293,7 @@ impl Store {
             };
             ours = false;
             // looked at last, an instant before the rename
-            if !is_publishable(root, parcel)? {
+            if !is_publishable(root, parcel, std::mem::take(&mut looked))? {
                 return Ok(false);
             }
             let renamed = match self.rename(root, temporary, (parent, location.file()), replace) {
@@ -346,8 +344,9 @@ impl Store {
     }
 }
 
-/// Tells those who keep copies in memory that the key's entry is about to change.
-fn announce(root: &Root, writing: &Writing, parcel: &Parcel<'_>, temporary: &Temporary<'_>) -> Result<(), Error> {
+/// Tells those who keep copies in memory that the key's entry is about to change; returns whether that was a look at the
+/// record of invalidations.
+fn announce(root: &Root, writing: &Writing, parcel: &Parcel<'_>, temporary: &Temporary<'_>) -> Result<bool, Error> {
     let Some(stamps) = root.stamps()? else {
         return Err(root::Error::Replaced { path: root.path.clone() }.into());
     };
@@ -357,8 +356,8 @@ fn announce(root: &Root, writing: &Writing, parcel: &Parcel<'_>, temporary: &Tem
         Durability::Relaxed => RECORDS_MAX * 2,
     };
     let digest = digest::key(parcel.key);
-    stamps.announce(digest, temporary.number(), records_max, &writing.temporaries, &writing.quarantine)?;
-    Ok(())
+    let (temporaries, quarantine) = (&writing.temporaries, &writing.quarantine);
+    Ok(stamps.announce(digest, temporary.number(), records_max, temporaries, quarantine)?)
 }
 
 /// Announces a removal: the temporary file that is there until it is done, with the key in it, to be dropped then.
@@ -395,8 +394,10 @@ fn announce_removal<'a>(
 
 /// Whether a document may be published now: not fenced, and into the folder that everybody else sees. A put without a
 /// token counts from its own publication: one that was overtaken by an invalidation is dated anew.
-fn is_publishable(root: &Root, parcel: &Parcel<'_>) -> Result<bool, Error> {
-    if is_fenced(root, parcel)? {
+///
+/// `looked` says that the record of invalidations was looked at just now.
+fn is_publishable(root: &Root, parcel: &Parcel<'_>, looked: bool) -> Result<bool, Error> {
+    if is_fenced(root, parcel, looked)? {
         if parcel.fenced {
             return Err(Error::Fenced { key: parcel.key.clone() });
         }
@@ -456,9 +457,11 @@ fn settle(root: &Root, parcel: &Parcel<'_>, parent: &Handle) -> Result<(), Error
     synced.map_err(|error| not_durable(root, parcel.key, &parcel.location, error))
 }
 
-fn is_fenced(root: &Root, parcel: &Parcel<'_>) -> Result<bool, Error> {
+fn is_fenced(root: &Root, parcel: &Parcel<'_>, looked: bool) -> Result<bool, Error> {
     let Some(stamps) = root.stamps()? else { return Ok(true) };
-    let standing = stamps.standing(parcel.header.token, parcel.key, parcel.header.metadata.tags())?;
+    let (token, key, tags) = (parcel.header.token, parcel.key, parcel.header.metadata.tags());
+    let standing =
+        if looked { stamps.standing_as_known(token, key, tags)? } else { stamps.standing(token, key, tags)? };
     Ok(standing != Standing::Current)
 }
 

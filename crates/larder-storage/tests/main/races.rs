@@ -162,13 +162,13 @@ fn child_entry() {
             "stop-in-put" => {
                 use larder_testkit::{Action, FaultDisk, Operation};
                 let disk = FaultDisk::over(std::sync::Arc::new(larder_system::SystemDisk::new()));
-                let written = std::sync::atomic::AtomicBool::new(false);
+                let stopped = std::sync::atomic::AtomicBool::new(false);
                 disk.before(move |call| {
-                    use std::sync::atomic::Ordering::Relaxed;
-                    match call.operation {
-                        Operation::Write => written.store(true, Relaxed),
-                        Operation::Sync if written.swap(false, Relaxed) => return Action::StopProcess,
-                        _ => {}
+                    // its own file is written by then, and the folder of temporary files knows it
+                    let syncs = call.operation == Operation::Sync
+                        && call.path.as_ref().is_some_and(|path| path.parent().is_some_and(|at| at.ends_with("tmp")));
+                    if syncs && !stopped.swap(true, std::sync::atomic::Ordering::Relaxed) {
+                        return Action::StopProcess;
                     }
                     Action::Proceed
                 });
