@@ -162,11 +162,12 @@ fn child_entry() {
             "stop-in-put" => {
                 use larder_testkit::{Action, FaultDisk, Operation};
                 let disk = FaultDisk::over(std::sync::Arc::new(larder_system::SystemDisk::new()));
+                let temporary = std::path::Path::new(args.get("root")).join("tmp");
                 let stopped = std::sync::atomic::AtomicBool::new(false);
                 disk.before(move |call| {
                     // its own file is written by then, and the folder of temporary files knows it
                     let syncs = call.operation == Operation::Sync
-                        && call.path.as_ref().is_some_and(|path| path.parent().is_some_and(|at| at.ends_with("tmp")));
+                        && call.path.as_ref().is_some_and(|path| path.parent() == Some(&temporary));
                     if syncs && !stopped.swap(true, std::sync::atomic::Ordering::Relaxed) {
                         return Action::StopProcess;
                     }
