@@ -3,6 +3,7 @@
 
 mod bench;
 mod ci;
+mod stress;
 mod tidy;
 
 use std::error::Error;
@@ -30,6 +31,8 @@ enum Verb {
     Ci(ci::Arguments),
     /// Measure the hot paths beside the system calls they are made of
     Bench(bench::Arguments),
+    /// Let many processes, some killed and some frozen, loose on every promise, and judge what they see
+    Stress(stress::Arguments),
 }
 
 /// How a chore that could run ended.
@@ -62,5 +65,6 @@ fn run(verb: &Verb) -> Result<Verdict, Box<dyn Error>> {
         Verb::Tidy(arguments) => tidy::run(arguments)?,
         Verb::Ci(arguments) => ci::run(arguments)?,
         Verb::Bench(arguments) => bench::run(arguments)?,
+        Verb::Stress(arguments) => stress::run(arguments)?,
     })
 }

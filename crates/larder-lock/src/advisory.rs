@@ -4,6 +4,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use larder_system::{Handle, Kind, Metadata, Open, retry, write_all_at};
 
@@ -25,6 +26,8 @@ pub(crate) const ATTEMPTS_MAX: u32 = 100;
 pub(crate) struct Held {
     pub(crate) file: Handle,
     pub(crate) found: Metadata,
+    /// Somebody else has a copy of the descriptor: it is not used for another lock.
+    pub(crate) lent: AtomicBool,
 }
 
 /// Takes the lock within the caller's terms.
@@ -127,7 +130,7 @@ fn settle(shared: &Shared, name: &Name, file: Handle) -> Result<Option<Held>, Er
         shared.disk.close(file);
         return Err(Error::Io { action: "set the mode of lock file", file: path(), source });
     }
-    Ok(Some(Held { file, found }))
+    Ok(Some(Held { file, found, lent: AtomicBool::new(false) }))
 }
 
 /// Waits until the lock is granted on some descriptor of the file. `None` when the file has lost its name, or the helper
@@ -212,7 +215,9 @@ fn record(shared: &Shared, file: &Handle) {
 pub(crate) fn release(shared: &Shared, name: &Name, held: Held) {
     let disk = shared.disk.as_ref();
     match disk.unlock(&held.file) {
-        Ok(()) if !shared.kept.is_off() => shared.kept.put(disk, name.hash(), held.file),
+        Ok(()) if !shared.kept.is_off() && !held.lent.load(Ordering::Relaxed) => {
+            shared.kept.put(disk, name.hash(), held.file);
+        }
         _ => disk.close(held.file),
     }
 }

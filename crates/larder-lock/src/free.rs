@@ -28,8 +28,9 @@ fn attempt(call: &mut Call<'_>) -> Result<(), Failure> {
     if let Some(length) = call.shared.lease_length() {
         return lease::watch_until_free(call, length);
     }
-    // the place in the line is given up when this returns
-    let _turn = acquire::turn(call)?;
+    // the place in the line is given up when this returns; a mere look needs none, and must not take others of this
+    // process, who look as well, for a holder
+    let _turn = if call.waits() { Some(acquire::turn(call)?) } else { None };
     let (shared, path) = (call.shared, call.name.lock_file());
     for _ in 0..advisory::ATTEMPTS_MAX {
         let file = match retry(|| shared.disk.open(&shared.folder, &path, Open::READ_WRITE)) {

@@ -71,7 +71,10 @@ impl Guard {
     /// On Windows a lock dies with the process that took it, whoever has the handle.
     pub fn lend(&self) -> std::io::Result<Option<std::fs::File>> {
         match &self.hold {
-            Some(Hold::Advisory(held)) => held.file.file().map(std::fs::File::try_clone).transpose(),
+            Some(Hold::Advisory(held)) => {
+                held.lent.store(true, std::sync::atomic::Ordering::Relaxed);
+                held.file.file().map(std::fs::File::try_clone).transpose()
+            }
             Some(Hold::Lease(_)) | None => Ok(None),
         }
     }

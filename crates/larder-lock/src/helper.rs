@@ -137,6 +137,8 @@ impl Helper {
         };
         drop(state);
         if let Some(file) = unwanted {
+            // a child that is just being forked may have a copy
+            let _ = disk.unlock(&file);
             disk.close(file);
         }
     }

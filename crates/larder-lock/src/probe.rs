@@ -14,6 +14,8 @@ use crate::{Mode, errno};
 /// Probes that the file system has not answered yet; beyond this a further one is not started.
 const UNANSWERED_MAX: usize = 8;
 const STACK_BYTES: usize = 128 * 1_024;
+/// How often a sweep may take the file of one probe away.
+const ATTEMPTS_MAX: u32 = 64;
 
 /// File systems behind which other machines, or other kernels, may hold locks that this one does not see, by their
 /// `f_type`. That two descriptors here exclude each other says nothing about those.
@@ -114,19 +116,34 @@ pub fn probe(disk: &Arc<dyn Disk>, folder: &Arc<Handle>, bound: Duration) -> io:
 }
 
 fn try_locks(disk: &dyn Disk, folder: &Handle) -> io::Result<Finding> {
-    let name = PathBuf::from(format!("{PREFIX}{:016x}", unique()?));
-    let first = retry(|| disk.open(folder, &name, Open::CREATE_NEW))?;
-    let second = retry(|| disk.open(folder, &name, Open::READ_WRITE));
-    // The name has served its purpose; a process that is killed before this leaves it to a sweep.
-    let removed = retry(|| disk.remove_file(folder, &name));
-    let second = second?;
-    removed?;
+    let (first, second) = two_descriptors(disk, folder)?;
     let finding = compare(disk, &first, &second);
     disk.close(first);
     disk.close(second);
     match finding {
         Err(answer) if errno::says_no_locks(&answer) => Ok(Finding::Missing { answer }),
         other => other,
+    }
+}
+
+/// Two descriptors of a file that has no name any more.
+fn two_descriptors(disk: &dyn Disk, folder: &Handle) -> io::Result<(Handle, Handle)> {
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        let name = PathBuf::from(format!("{PREFIX}{:016x}", unique()?));
+        let first = retry(|| disk.open(folder, &name, Open::CREATE_NEW))?;
+        let second = retry(|| disk.open(folder, &name, Open::READ_WRITE));
+        // The name has served its purpose; a process that is killed before this leaves it to a sweep.
+        let removed = retry(|| disk.remove_file(folder, &name));
+        let is_swept = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+        match (second, removed) {
+            (Ok(second), Ok(())) => return Ok((first, second)),
+            // A sweep took it for the leftover of a dead process.
+            (Ok(second), Err(error)) if is_swept(&error) => return Ok((first, second)),
+            (Err(error), _) if is_swept(&error) && attempts < ATTEMPTS_MAX => disk.close(first),
+            (Err(error), _) | (_, Err(error)) => return Err(error),
+        }
     }
 }
 

@@ -131,12 +131,13 @@ pub struct Wait {
     origin: Origin,
     cancel: Option<Cancellation>,
     observer: Option<Arc<dyn Observer>>,
+    names_holder: bool,
 }
 
 impl Wait {
     /// With this bound.
     pub const fn new(bound: Bound) -> Self {
-        Self { bound, origin: Origin::Caller, cancel: None, observer: None }
+        Self { bound, origin: Origin::Caller, cancel: None, observer: None, names_holder: true }
     }
 
     /// Not at all.
@@ -182,6 +183,14 @@ impl Wait {
         self
     }
 
+    /// Does not look who holds the lock, neither for the observer nor for the error, which both get
+    /// [`Holder::unknown`](crate::Holder::unknown): for callers who know it already, or who wait in many short pieces.
+    /// The look is what costs most in a wait that ends without the lock.
+    pub const fn without_holder(mut self) -> Self {
+        self.names_holder = false;
+        self
+    }
+
     /// How long.
     pub const fn bound(&self) -> Bound {
         self.bound
@@ -192,8 +201,18 @@ impl Wait {
         &self.origin
     }
 
-    pub(crate) const fn cancellation(&self) -> Option<&Cancellation> {
+    /// What ends it from outside.
+    pub const fn cancellation(&self) -> Option<&Cancellation> {
         self.cancel.as_ref()
+    }
+
+    /// Who is told how it goes.
+    pub const fn observer(&self) -> Option<&Arc<dyn Observer>> {
+        self.observer.as_ref()
+    }
+
+    pub(crate) const fn names_holder(&self) -> bool {
+        self.names_holder
     }
 
     pub(crate) fn watcher(&self) -> Option<&dyn Observer> {
@@ -208,6 +227,7 @@ impl fmt::Debug for Wait {
             .field("origin", &self.origin)
             .field("cancel", &self.cancel)
             .field("observed", &self.observer.is_some())
+            .field("names_holder", &self.names_holder)
             .finish()
     }
 }

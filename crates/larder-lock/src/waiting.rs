@@ -137,8 +137,12 @@ impl<'a> Call<'a> {
     /// Naming the holder costs some system calls, so it is done only for somebody who listens.
     fn tell(&self, effort: Effort, event: impl for<'h> FnOnce(&'h Holder) -> Event<'h>) {
         if let Some(observer) = self.wait.watcher() {
-            observer.observe(self.name.text(), &event(&self.shared.holder_of(self.name, effort)));
+            observer.observe(self.name.text(), &event(&self.holder(effort)));
         }
+    }
+
+    fn holder(&self, effort: Effort) -> Holder {
+        if self.wait.names_holder() { self.shared.holder_of(self.name, effort) } else { Holder::unknown() }
     }
 
     /// To be called when the lock is got.
@@ -152,7 +156,7 @@ impl<'a> Call<'a> {
     pub(crate) fn lost(&self, stop: Stop) -> Error {
         // A refusal without a wait is often one of many tries, and must be as cheap as a grant.
         let effort = if self.waits() { Effort::Search } else { Effort::Glance };
-        let holder = self.shared.holder_of(self.name, effort);
+        let holder = self.holder(effort);
         let (name, waited) = (self.name.text().to_owned(), self.waited());
         if let Some(observer) = self.audience() {
             let event = match stop {

@@ -77,13 +77,8 @@ impl Annex {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(Failure::new("open", root.path.join(name), error).into()),
         };
-        let locks = if let Some(writing) = root.writing_if_ready() {
-            writing.locks.clone()
-        } else {
-            // for reading, which takes none
-            let (disk, clock) = (Arc::clone(&root.around.disk), Arc::clone(&root.around.clock));
-            Locks::in_folder(disk, clock, Arc::clone(&folder), larder_lock::Options::new())
-        };
+        // a root has them before it has any annex
+        let Some(locks) = root.existing_locks()? else { return Ok(None) };
         Ok(Some(Self { root: Arc::clone(root), folder, name, locks }))
     }
 

@@ -108,7 +108,13 @@ impl Temporaries {
                 Ok(guard) => guard,
                 // a sweep that looked at this very name: draw another
                 Err(larder_lock::acquire::Error::Busy { .. }) => continue,
-                Err(error) => return Err(Failure::new("lock a session in", &self.path, io::Error::other(error))),
+                Err(error) => {
+                    let kind = match &error {
+                        larder_lock::acquire::Error::Io { source, .. } => source.kind(),
+                        _ => io::ErrorKind::Other,
+                    };
+                    return Err(Failure::new("lock a session in", &self.path, io::Error::new(kind, error)));
+                }
             };
             let strict_mode = self.mask_is_strict(&name)?;
             return Ok(Session { name, strict_mode, _alive: alive });

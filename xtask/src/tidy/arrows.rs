@@ -10,6 +10,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("xtask", 9),
     ("larder-tests", 9),
     ("larder-bench", 9),
+    ("larder-stress", 9),
     ("larder-cli", 7),
     ("larder", 6),
     ("larder-upstream", 5),

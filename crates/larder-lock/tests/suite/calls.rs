@@ -75,3 +75,14 @@ fn a_waiter_makes_no_calls_while_it_waits() {
     });
     assert_eq!(counts[0], counts[1], "a wait twenty times as long makes as many calls");
 }
+
+#[test]
+fn a_lent_descriptor_is_not_used_for_the_next_lock() {
+    let scratch = Scratch::new("lent-kept");
+    let here = elsewhere(&scratch, Options::new().kept_descriptors(2));
+    let guard = here.locks.acquire("a", Mode::Exclusive, &Wait::none()).unwrap();
+    let _lent = guard.lend().unwrap();
+    drop(guard);
+    drop(here.locks.acquire("a", Mode::Exclusive, &Wait::none()).unwrap());
+    assert_eq!(here.disk.count_of(Operation::Open), 2);
+}

@@ -72,6 +72,26 @@ fn a_retired_lock_releases_those_who_wait_for_it() {
 }
 
 #[test]
+fn a_look_does_not_take_those_of_its_own_process_who_stand_in_line_for_a_holder() {
+    let scratch = Scratch::new("free-line");
+    let locks = open(scratch.utf8_path(), BOTH[0]);
+    let shared = locks.acquire("a", Mode::Shared, &Wait::none()).unwrap();
+    let (waiting, told) = mpsc::channel();
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| {
+            let started = crate::stage::OnStart(move || waiting.send(()).unwrap());
+            let wait = patient().observed_by(std::sync::Arc::new(started));
+            drop(locks.acquire("a", Mode::Exclusive, &wait).unwrap());
+        });
+        told.recv().unwrap();
+        let looked = locks.wait_until_free("a", &Wait::none());
+        drop(shared);
+        waiter.join().unwrap();
+        looked.expect("nobody holds it exclusively");
+    });
+}
+
+#[test]
 fn waiting_for_the_end_of_a_lock_takes_and_writes_nothing() {
     let scratch = Scratch::new("free-calls");
     let here = elsewhere(&scratch, Options::new());

@@ -32,6 +32,22 @@ fn a_local_disk_is_honest_and_its_backend_recorded() {
 }
 
 #[test]
+fn a_probe_whose_file_is_swept_makes_another() {
+    let (scratch, disk) = (Scratch::new("swept-probe"), system());
+    let (folder, swept) = (scratch.path().to_owned(), std::sync::atomic::AtomicU32::new(0));
+    disk.before(move |_| {
+        let names = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+        for probe in names.filter(|path| path.to_string_lossy().contains("/probe-")) {
+            if swept.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < 3 {
+                std::fs::remove_file(probe).unwrap();
+            }
+        }
+        Action::Proceed
+    });
+    assert_eq!(open_on(&disk, &scratch, Options::new()).unwrap().backend(), Backend::Advisory);
+}
+
+#[test]
 fn the_folder_is_made_when_it_is_absent() {
     let scratch = Scratch::new("absent");
     Locks::open(&scratch.utf8_path().join("locks"), Options::new()).unwrap();

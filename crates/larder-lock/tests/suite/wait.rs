@@ -26,3 +26,17 @@ fn the_debug_form_of_a_wait_is_complete_without_its_observer() {
     let text = format!("{:?}", Wait::forever());
     assert!(text.contains("Infinite") && text.contains("observed: false"), "{text}");
 }
+
+#[test]
+fn a_wait_without_holder_names_nobody_and_keeps_its_other_terms() {
+    let folder = larder_testkit::Scratch::new("without-holder");
+    let locks = larder_lock::Locks::open(folder.utf8_path(), larder_lock::Options::new()).unwrap();
+    let _held = locks.acquire("x", larder_lock::Mode::Exclusive, &Wait::none()).unwrap();
+    let wait = Wait::none().from(Origin::Default).without_holder();
+    assert_eq!(
+        (wait.origin(), wait.cancellation().is_some(), wait.observer().is_some()),
+        (&Origin::Default, false, false)
+    );
+    let refused = locks.acquire("x", larder_lock::Mode::Exclusive, &wait).unwrap_err();
+    assert_eq!(refused.holder(), Some(&larder_lock::Holder::unknown()));
+}

@@ -10,6 +10,8 @@ use super::layout::{self, FRAME_LENGTH_MAX, HEAD_LENGTH, HEADER_LENGTH, Head, He
 
 /// The first look at a position: enough for a few small records, cheap when there is nothing.
 const PROBE_LENGTH: usize = 512;
+/// The first look at a file's end, which nearly always ends in a record.
+const TAIL_LENGTH: usize = 4 * 1024;
 /// How much is read at once when there is something.
 const CHUNK_LENGTH: usize = 256 * 1024;
 /// How far a search for the next frame goes: further than the longest frame, so that one damaged head hides no more
@@ -320,18 +322,20 @@ impl Reader {
 /// Where the bytes of a file end that are not zeros, rounded up to the grain of frames; `None` when there are too many
 /// zeros to look behind them.
 fn last_bytes(disk: &dyn Disk, file: &Handle, length: u64) -> io::Result<Option<u64>> {
-    let mut chunk = vec![0; CHUNK_LENGTH / 4];
+    let mut chunk = Vec::new();
+    let mut chunk_length = TAIL_LENGTH;
     let floor = length.saturating_sub(ZEROS_LENGTH_MAX).max(HEADER_LENGTH as u64);
     let mut end = length;
     while end > floor {
-        let start = end.saturating_sub(chunk.len() as u64).max(floor);
-        let Some(part) = usize::try_from(end - start).ok().and_then(|size| chunk.get_mut(..size)) else { break };
-        let got = larder_system::read_exact_at(disk, file, part, start)?;
-        let bytes = part.get(..got).unwrap_or_default();
+        let start = end.saturating_sub(chunk_length as u64).max(floor);
+        chunk.resize(usize::try_from(end - start).unwrap_or(chunk_length), 0);
+        let got = larder_system::read_exact_at(disk, file, &mut chunk, start)?;
+        let bytes = chunk.get(..got).unwrap_or_default();
         if let Some(last) = bytes.iter().rposition(|byte| *byte != 0) {
             return Ok(Some((start + last as u64 + 1).next_multiple_of(8)));
         }
         end = start;
+        chunk_length = (chunk_length * 4).min(CHUNK_LENGTH / 4);
     }
     Ok((floor == HEADER_LENGTH as u64).then_some(floor))
 }

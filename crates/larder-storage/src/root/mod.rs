@@ -6,6 +6,7 @@ pub(crate) mod format;
 use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -35,6 +36,9 @@ const KEPT_FILES: usize = 32;
 const KEPT_BYTES_MAX: u64 = 128 * 1024;
 /// How many folders are remembered as settled.
 const SETTLED_MAX: usize = 32;
+
+/// How many roots this process has opened.
+static ROOTS: AtomicU64 = AtomicU64::new(0);
 
 /// Why a root cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -126,6 +130,8 @@ pub(crate) struct Root {
     /// What the path stood for when it was opened.
     pub(crate) identity: Metadata,
     pub(crate) format: Format,
+    /// No other root that this process has opened has it.
+    pub(crate) number: u64,
     /// Folders that readers use; absent from a root whose making was cut short.
     entries: OnceLock<Handle>,
     stamps: OnceLock<Stamps>,
@@ -180,6 +186,7 @@ impl Root {
             handle,
             identity,
             format,
+            number: ROOTS.fetch_add(1, Ordering::Relaxed),
             entries: OnceLock::new(),
             stamps: OnceLock::new(),
             writing: OnceLock::new(),
@@ -216,7 +223,7 @@ impl Root {
             && stands(LOCKS, writing.map(|writing| &*writing.lock_folder))
             && stands(TEMPORARY, writing.map(|writing| &writing.temporaries.folder))
             && stands(QUARANTINE, writing.map(|writing| writing.quarantine.folder()))
-            && (writing.is_none() || stamps.is_none_or(Stamps::has_its_name))
+            && stamps.is_none_or(|stamps| (writing.is_none() && !stamps.is_looked_at()) || stamps.has_its_name())
     }
 
     /// The folder of entries, if it is there.
@@ -276,13 +283,18 @@ impl Root {
     /// The locks alone, for writers of something else than entries; `None` where their folder is not there yet. Nothing
     /// is made or synced.
     pub(crate) fn locks_if_present(&self) -> Result<Option<Locks>, Error> {
-        if let Some(writing) = self.writing.get() {
-            return Ok(Some(writing.locks.clone()));
-        }
         if !self.around.writable {
             return Err(Error::ReadOnly { path: self.path.clone() });
         }
         self.format.check(&self.path, "write", self.format.write_from)?;
+        Ok(self.existing_locks()?)
+    }
+
+    /// The locks, also for those who only read and take none; `None` when there are none.
+    pub(crate) fn existing_locks(&self) -> Result<Option<Locks>, Failure> {
+        if let Some(writing) = self.writing.get() {
+            return Ok(Some(writing.locks.clone()));
+        }
         Ok(self.existing(LOCKS)?.map(|folder| self.locks_in(Arc::new(folder))))
     }
 

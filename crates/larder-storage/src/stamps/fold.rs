@@ -90,6 +90,8 @@ impl Stamps {
         if file.sealed_at.get().is_none() {
             let bytes = file.header.encode_record(&Record::Seal, file.synced.load(Ordering::Relaxed));
             let Some(appender) = self.appender(file)? else { return Ok(false) };
+            // between another thread's write and its look at where that ended, it would take this record for its own
+            let _turn = locked(&self.turn);
             write_all(&*self.disk, appender, &[&bytes]).context("seal", self.path_of(file))?;
         }
         Ok(true)

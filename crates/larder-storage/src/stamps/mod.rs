@@ -8,6 +8,7 @@
 //! The table has two rows of slots (a count-min sketch); an entry is invalid only if both rows say so. A false answer
 //! costs a fetch, never a wrong document.
 
+mod announce;
 mod file;
 mod fold;
 mod format;
@@ -137,18 +138,6 @@ impl Stamps {
         Ok(self.with_view(|view| view.standing(token, names_of(key, tags)))?.unwrap_or(Standing::Gone))
     }
 
-    /// The same as far as is known without looking: for right after an announcement that looked.
-    pub(crate) fn standing_as_known(&self, token: Token, key: &Key, tags: &[Tag]) -> Result<Standing, Error> {
-        {
-            let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
-            if let Some(view) = view.as_ref().filter(|view| !view.is_sealed()) {
-                let standing = view.standing(token, names_of(key, tags));
-                return standing.map_err(|error| self.unread(&view.file, error));
-            }
-        }
-        self.standing(token, key, tags)
-    }
-
     /// Appends the records of `invalidations`, durably; returns the last one's generation.
     pub(crate) fn append(
         &self,
@@ -197,83 +186,6 @@ impl Stamps {
             self.forget();
         }
         Err(Error::Unsettled { path: self.path.clone() })
-    }
-
-    /// Announces that what is stored under a key is about to be replaced or removed, to be seen by whoever looks from now
-    /// on; `file` is the temporary file whose name is gone when that is done. Not durable: it is for copies in the memory
-    /// of processes, and no process survives a power cut. Past `records_max` records the file is folded.
-    ///
-    /// Returns whether everything before the announcement is known, so that [`Stamps::standing_as_known`] need not look
-    /// again.
-    pub(crate) fn announce(
-        &self,
-        digest: u128,
-        file: FileName,
-        records_max: u64,
-        temporaries: &Temporaries,
-        quarantine: &Quarantine,
-    ) -> Result<bool, Error> {
-        let record = Record::Publishing { digest, file };
-        for attempt in 0..ATTEMPTS_MAX {
-            // where the record lands tells whether it is still the current file: that need not be asked first
-            let known = self.known_appendable().filter(|_| attempt == 0);
-            let current = known.map_or_else(|| self.appendable(temporaries, quarantine), Ok)?;
-            let Some(appender) = self.appender(&current)? else {
-                self.forget();
-                continue;
-            };
-            let Written { end, next, .. } = self.write(&current, appender, &[record])?;
-            // behind a seal nobody looks
-            if next || self.seal_of(&current, end)?.is_none_or(|seal| end <= seal) {
-                if end / RECORD_BYTES as u64 >= records_max {
-                    self.fold_if_idle(&current, temporaries, quarantine);
-                    return Ok(false);
-                }
-                return Ok(next);
-            }
-            self.forget();
-        }
-        Err(Error::Unsettled { path: self.path.clone() })
-    }
-
-    /// What is known, as of some moment during this call, of what was announced to be published under a key after
-    /// `since`. `None` when nothing can be told: there is no record, or one that is being succeeded or cannot be read.
-    pub(crate) fn sight(&self, digest: u128, since: Option<&Position>) -> Result<Option<Sight>, Error> {
-        let seen = self.with_view(|view| {
-            if view.is_sealed() || !view.is_read() {
-                return Ok(None);
-            }
-            let position = Position::of(view);
-            let from = since.filter(|since| since.is_in(&position)).map_or(0, |since| since.length);
-            let announced = view.publishing_after(from).iter().filter(|publication| publication.digest == digest);
-            let files = announced.map(|publication| publication.file).collect();
-            Ok(Some(Sight { position, files }))
-        })?;
-        Ok(seen.flatten())
-    }
-
-    /// Whether nothing has happened since `position` to what is stored under `key` with `tags` and was fetched in
-    /// `token`: neither an invalidation nor an announcement. Moves `position` to now if so.
-    pub(crate) fn is_unchanged(&self, position: &SharedPosition, key: &Key, token: Token, tags: &[Tag]) -> bool {
-        let unchanged = self.with_view(|view| {
-            let (now, since) = (Position::of(view), position.load());
-            if !since.is_in(&now) || view.is_sealed() || !view.is_read() {
-                return Ok(false);
-            }
-            if since.length == now.length {
-                return Ok(true);
-            }
-            let digest = digest::key(key);
-            if view.publishing_after(since.length).iter().any(|publication| publication.digest == digest) {
-                return Ok(false);
-            }
-            let current = view.standing(token, names_of(key, tags))? == Standing::Current;
-            if current {
-                position.advance(now.length);
-            }
-            Ok(current)
-        });
-        matches!(unchanged, Ok(Some(true)))
     }
 
     /// Where the file is sealed, if it is before or at `end`, or was seen to be later.
@@ -340,13 +252,6 @@ impl Stamps {
         Ok(Written { start, end, next })
     }
 
-    /// The file that was current when last looked at, if it was fit for appending.
-    fn known_appendable(&self) -> Option<Arc<StampFile>> {
-        let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
-        let view = view.as_ref().filter(|view| view.file.fit == Fitness::Fit && !view.is_sealed())?;
-        Some(Arc::clone(&view.file))
-    }
-
     /// The current file, fit for appending: a new one is begun where it is not.
     fn appendable(&self, temporaries: &Temporaries, quarantine: &Quarantine) -> Result<Arc<StampFile>, Error> {
         for _ in 0..ATTEMPTS_MAX {
@@ -393,8 +298,15 @@ impl Stamps {
                 }
                 continue;
             };
-            let length = self.length(&known.file)?;
-            known.follow(length).context("read", self.path.join(name_of(known.file.header.sequence)))?;
+            let followed = self.length(&known.file).and_then(|length| {
+                known.follow(length).context("read", self.path.join(name_of(known.file.header.sequence)))?;
+                Ok(())
+            });
+            if let Err(error) = followed {
+                // what was read of it may be less than what is there
+                *view = None;
+                return Err(error);
+            }
             if known.is_sealed()
                 && let Some(file) = self.open_newest()?
                 && file.header.sequence > known.file.header.sequence
@@ -423,6 +335,11 @@ impl Stamps {
     /// Where the files lie.
     pub(crate) fn folder(&self) -> &Handle {
         &self.folder
+    }
+
+    /// Whether a file is being looked at.
+    pub(crate) fn is_looked_at(&self) -> bool {
+        self.view.read().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     /// Whether the file that is looked at still has its name: a stranger may have removed it, and somebody else begun

@@ -15,6 +15,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use larder_system::{Handle, Open, read_to_limit, retry};
 
@@ -30,10 +31,14 @@ use crate::{folder, header, invalidate, temporary};
 
 /// More temporary files than this, and nothing is kept in memory until a sweep has removed them.
 const FILES_MAX: usize = 4_096;
+/// How long it takes to look again when it could not be told who is at work.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// A moment, taken before an entry is read: whether a copy of what was read then still is what the disk has.
 #[derive(Debug)]
 pub struct Mark {
+    /// A root that was replaced, or emptied under the store, is another one.
+    root: u64,
     position: SharedPosition,
 }
 
@@ -49,6 +54,8 @@ struct Known {
     of: Option<Position>,
     /// Who was at work when that file was first looked at.
     inherited: Vec<(u128, FileName)>,
+    /// When nobody could tell last.
+    asked: Option<Duration>,
     /// Up to where all announced writers of a key are known to be done.
     settled: HashMap<u128, Position>,
 }
@@ -86,7 +93,7 @@ impl Store {
         if root.is_being_written(digest, &sight)? {
             return Ok(None);
         }
-        Ok(Some(Mark { position: SharedPosition::new(sight.position) }))
+        Ok(Some(Mark { root: root.number, position: SharedPosition::new(sight.position) }))
     }
 
     /// Whether a read of `key` now would find what the read after `mark` found: the entry fetched in `token`, with `tags`.
@@ -96,7 +103,8 @@ impl Store {
     /// removed or replaced is noticed within half a second.
     pub fn is_unchanged(&self, mark: &Mark, key: &Key, token: Token, tags: &[Tag]) -> bool {
         let Ok(Some(root)) = self.reading() else { return false };
-        matches!(root.stamps(), Ok(Some(stamps)) if stamps.is_unchanged(&mark.position, key, token, tags))
+        root.number == mark.root
+            && matches!(root.stamps(), Ok(Some(stamps)) if stamps.is_unchanged(&mark.position, key, token, tags))
     }
 }
 
@@ -111,8 +119,15 @@ impl Root {
     fn is_being_written(&self, digest: u128, sight: &Sight) -> Result<bool, Failure> {
         let mut known = self.writers.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.of.is_none_or(|of| !of.is_same_file(&sight.position)) {
-            let Some(inherited) = self.writers_at_work()? else { return Ok(true) };
-            *known = Known { of: Some(sight.position), inherited, settled: HashMap::new() };
+            let now = self.around.clock.monotonic_coarse();
+            if known.asked.is_some_and(|asked| now.saturating_sub(asked) < ASK_AGAIN) {
+                return Ok(true);
+            }
+            let Some(inherited) = self.writers_at_work()? else {
+                known.asked = Some(now);
+                return Ok(true);
+            };
+            *known = Known { of: Some(sight.position), inherited, settled: HashMap::new(), asked: None };
         }
         let mut files = sight.files.clone();
         files.extend(known.inherited.iter().filter(|(of, _)| *of == digest).map(|(_, file)| *file));
@@ -133,7 +148,8 @@ impl Root {
         Ok(false)
     }
 
-    /// The keys of all temporary files that are written far enough to have been announced; `None` when there are too many.
+    /// The keys of all temporary files that are written far enough to have been announced; `None` when it cannot be told:
+    /// there are too many, or a newer larder's.
     fn writers_at_work(&self) -> Result<Option<Vec<(u128, FileName)>>, Failure> {
         let Some(folder) = self.temporary_folder()? else { return Ok(Some(Vec::new())) };
         let listed = folder::names(self.disk(), &folder, Path::new(".")).context("list", self.path.join(TEMPORARY))?;
@@ -142,28 +158,30 @@ impl Root {
         }
         let mut writers = Vec::new();
         for name in listed.iter().filter_map(|listed| listed.name.to_str()) {
-            if let Some(file) = temporary::number_of(name)
-                && let Some(key) = self.key_in(&folder, name)?
-            {
-                writers.push((digest::key(&key), file));
+            let Some(file) = temporary::number_of(name) else { continue };
+            match self.key_in(&folder, name)? {
+                Ok(key) => writers.push((digest::key(&key), file)),
+                // whatever key that is
+                Err(header::Fault::Newer(_)) => return Ok(None),
+                Err(header::Fault::Damaged(_)) => {}
             }
         }
         Ok(Some(writers))
     }
 
-    /// The key of a temporary file; `None` when there is none to be read: it is gone, or not written that far, or no entry.
-    fn key_in(&self, folder: &Handle, name: &str) -> Result<Option<Key>, Failure> {
+    /// The key of a temporary file. There is none to be read when it is gone, or not written that far, or no entry.
+    fn key_in(&self, folder: &Handle, name: &str) -> Result<Result<Key, header::Fault>, Failure> {
         let path = || self.path.join(TEMPORARY).join(name);
         let file = match retry(|| self.disk().open(folder, Path::new(name), Open::READ)) {
             Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Err(header::Fault::Damaged("gone"))),
             Err(error) => return Err(Failure::new("open", path(), error)),
         };
         let mut bytes = Vec::new();
         let read = read_to_limit(self.disk(), &file, &mut bytes, HEADER_READ_BYTES);
         self.disk().close(file);
         read.context("read", path())?;
-        Ok(header::decode(&bytes, None).ok().map(|decoded| decoded.header.key))
+        Ok(header::decode(&bytes, None).map(|decoded| decoded.header.key))
     }
 
     fn temporary_folder(&self) -> Result<Option<Handle>, Failure> {

@@ -1,5 +1,6 @@
 //! The store: documents under keys, in a folder shared by any number of processes.
 
+mod announce;
 mod get;
 mod list;
 mod mark;

@@ -11,7 +11,7 @@ use larder_system::{Handle, Metadata, Open, Replace, retry};
 use super::get::Read;
 use super::list::header_at;
 use super::place::{Occupant, entry_path, folder_path, is_still_ours, named, named_in, occupant, open_parent};
-use super::{ATTEMPTS_MAX, Store};
+use super::{ATTEMPTS_MAX, Store, announce};
 use crate::entry::Entry;
 use crate::failure::Failure;
 use crate::generation::Standing;
@@ -20,7 +20,6 @@ use crate::key::Key;
 use crate::location::Location;
 use crate::put::{Durability, Error, Published, Put};
 use crate::root::{self, Kept, Root, Writing};
-use crate::stamps::{RECORDS_MAX, digest};
 use crate::temporary::Temporary;
 
 /// How long a rename is refused by a reader on Windows before it is given up, and the first and longest pause.
@@ -171,13 +170,19 @@ impl Store {
             }
             Err(error) => return Err(Failure::new("open the folder of", path, error).into()),
         };
-        // when there is no room to say it, it is done all the same: room is what is wanted
-        let announced = announce_removal(&root, writing, key, &location);
-        if let Err(error) = &announced {
-            tracing::debug!(%key, %error, "a removal could not be announced");
-        }
-        let removed = remove_in(&root, &parent, &location, key, durability);
-        drop(announced);
+        let removed = announce::removal(&root, writing, key).and_then(|announced| {
+            // an advisory lock was looked at when it was taken; a lease may have run out since
+            if let Some(guard) = guard.as_ref().filter(|_| root.format.is_lease()) {
+                guard.check().map_err(|source| Error::LockLost { key: key.clone(), source })?;
+            }
+            let removed = remove_in(&root, &parent, &location, key, durability);
+            if announced.is_none() || root.format.is_lease() {
+                // the temporary file that tells of it was not there, or may have been swept: whoever looked meanwhile
+                // looks again
+                let _ = announce::key(&root, writing, key);
+            }
+            removed
+        });
         root.disk().close(parent);
         if let (Ok(true), Some(guard)) = (&removed, guard) {
             // nobody waits for a lock file that is gone: takers look again
@@ -258,7 +263,7 @@ impl Store {
         let previous = root.take_kept(location.path());
         let mut announced = false;
         if previous.is_none() && parcel.over.is_none() {
-            let looked = announce(root, writing, parcel, temporary)?;
+            let looked = announce::put(root, writing, parcel.key, parcel.header.durability, temporary)?;
             announced = true;
             if !is_publishable(root, parcel, looked)? {
                 return Ok(false);
@@ -281,7 +286,7 @@ impl Store {
         }
         // once is enough: what tells that it is done is that the temporary file is gone
         let mut ours = is_still_ours(root, parent, location, previous.as_ref());
-        let mut looked = !announced && announce(root, writing, parcel, temporary)?;
+        let mut looked = !announced && announce::put(root, writing, parcel.key, parcel.header.durability, temporary)?;
         for _ in 0..ATTEMPTS_MAX {
             // a free name is only taken, not replaced: whoever takes it first needs no lock, and may be a newer larder
             let replace = match if ours { Occupant::Replaceable } else { occupant(root, parent, location)? } {
@@ -342,54 +347,6 @@ impl Store {
             _ => Ok(stamps.token()?),
         }
     }
-}
-
-/// Tells those who keep copies in memory that the key's entry is about to change; returns whether that was a look at the
-/// record of invalidations.
-fn announce(root: &Root, writing: &Writing, parcel: &Parcel<'_>, temporary: &Temporary<'_>) -> Result<bool, Error> {
-    let Some(stamps) = root.stamps()? else {
-        return Err(root::Error::Replaced { path: root.path.clone() }.into());
-    };
-    // a fold syncs, which a relaxed put must rarely wait for
-    let records_max = match parcel.header.durability {
-        Durability::Full => RECORDS_MAX,
-        Durability::Relaxed => RECORDS_MAX * 2,
-    };
-    let digest = digest::key(parcel.key);
-    let (temporaries, quarantine) = (&writing.temporaries, &writing.quarantine);
-    Ok(stamps.announce(digest, temporary.number(), records_max, temporaries, quarantine)?)
-}
-
-/// Announces a removal: the temporary file that is there until it is done, with the key in it, to be dropped then.
-fn announce_removal<'a>(
-    root: &Root,
-    writing: &'a Writing,
-    key: &Key,
-    location: &Location,
-) -> Result<Temporary<'a>, Error> {
-    let header = Header {
-        key: key.clone(),
-        token: crate::Token { lineage: 0, number: 0 },
-        stored_ms: 0,
-        durability: Durability::Relaxed,
-        metadata: crate::Metadata::new(),
-        length: 0,
-        body_checksum: header::body_checksum(&[]),
-    };
-    let parcel = Parcel {
-        key,
-        location: location.clone(),
-        header,
-        body: &[],
-        wait: &Wait::none(),
-        fenced: false,
-        over: None,
-        last: true,
-    };
-    let mut temporary = writing.temporaries.create()?;
-    temporary.write(&[&parcel.header.encode().map_err(|_| Error::HeaderTooLong { key: key.clone() })?])?;
-    announce(root, writing, &parcel, &temporary)?;
-    Ok(temporary)
 }
 
 /// Whether a document may be published now: not fenced, and into the folder that everybody else sees. A put without a

@@ -1,11 +1,12 @@
 //! Copies in memory: whatever happens to the entry on disk, a copy that counts is what the disk has.
+#![expect(clippy::disallowed_methods, reason = "the tests do what strangers do")]
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use larder_storage::{Durability, Entry, Mark, Metadata, Options, Put, Scope, Store, Wait};
 use larder_system::SystemDisk;
-use larder_testkit::{Action, FaultDisk, Gate, Operation, Scratch};
+use larder_testkit::{Action, FaultDisk, Gate, Operation, Scratch, VirtualClock};
 
 use crate::shared::{body, drop_key, key, put, relaxed};
 
@@ -101,7 +102,7 @@ fn a_look_at_a_copy_is_one_call_when_nothing_happened_and_two_when_something_els
 fn a_copy_outlives_neither_its_root_nor_a_restored_one() {
     let scratch = Scratch::new("mark-root");
     let root = scratch.utf8_path().join("root");
-    let clock = Arc::new(larder_testkit::VirtualClock::new());
+    let clock = Arc::new(VirtualClock::new());
     let here = Options::new().clock(clock.clone()).open(&root).unwrap();
     put(&here, "a", b"1");
     let kept = copy(&here, "a");
@@ -270,4 +271,146 @@ fn child_entry() {
         );
         Change::Replace.make(&store);
     });
+}
+
+fn virtual_store(scratch: &Scratch, clock: &Arc<VirtualClock>) -> Store {
+    Options::new().clock(clock.clone()).open(scratch.utf8_path()).unwrap()
+}
+
+#[test]
+fn a_copy_does_not_outlive_the_folder_of_entries_or_the_record_for_more_than_a_second() {
+    for (name, reader_only) in [("entries", false), ("entries", true), ("stamps", false), ("stamps", true)] {
+        let scratch = Scratch::new("mark-strangers");
+        let there = Store::open(scratch.utf8_path()).unwrap();
+        put(&there, "a", b"old");
+        let clock = Arc::new(VirtualClock::new());
+        let here = virtual_store(&scratch, &clock);
+        if !reader_only {
+            put(&here, "b", b"x");
+        }
+        let kept = copy(&here, "a");
+        assert!(kept.counts(&here));
+        std::fs::remove_dir_all(scratch.join(name)).unwrap();
+        if name == "entries" {
+            clock.advance(std::time::Duration::from_secs(1));
+            assert!(!kept.counts(&here), "{name} removed; the reader never writes: {reader_only}");
+            continue;
+        }
+        // somebody begins anew
+        let fresh = Store::open(scratch.utf8_path()).unwrap();
+        put(&fresh, "a", b"new");
+        fresh.invalidate(&[Scope::All.hard()]).unwrap();
+        clock.advance(std::time::Duration::from_secs(1));
+        assert!(!kept.counts(&here), "{name} removed; the reader never writes: {reader_only}");
+    }
+}
+
+#[test]
+fn puts_go_on_where_the_record_is_full_and_cannot_be_succeeded() {
+    let scratch = Scratch::new("mark-unsucceeded");
+    let disk = Arc::new(FaultDisk::over(Arc::new(SystemDisk::new())));
+    let store = Options::new().disk(disk.clone()).open(scratch.utf8_path()).unwrap();
+    put(&store, "a", b"x");
+    let kept = copy(&store, "a");
+    disk.before(|call| if call.operation == Operation::Link { Action::Fail(28) } else { Action::Proceed });
+    for at in 0..2_200 {
+        put(&store, &format!("b/{}", at % 5), b"x");
+    }
+    assert!(!kept.counts(&store) && copy(&store, "a").mark.is_none(), "without a record nobody keeps copies");
+    disk.heal();
+    put(&store, "b/0", b"x");
+    assert!(copy(&store, "a").counts(&store));
+}
+
+#[test]
+fn a_removal_that_finds_no_room_for_its_announcement_is_seen_all_the_same() {
+    let scratch = Scratch::new("mark-no-room");
+    let here = Store::open(scratch.utf8_path()).unwrap();
+    put(&here, "a", b"x");
+    let kept = copy(&here, "a");
+    let disk = Arc::new(FaultDisk::over(Arc::new(SystemDisk::new())));
+    let full = Options::new().disk(disk.clone()).open(scratch.utf8_path()).unwrap();
+    let temporary = scratch.join("tmp");
+    disk.before(move |call| {
+        let makes = call.operation == Operation::Open
+            && call.path.as_ref().is_some_and(|path| path.parent() == Some(&temporary));
+        if makes { Action::Fail(28) } else { Action::Proceed }
+    });
+    assert!(full.remove(&key("a"), Durability::Full, &Wait::none()).unwrap());
+    assert!(!kept.counts(&here));
+}
+
+#[test]
+fn puts_of_several_processes_do_not_make_one_record_after_the_other_where_no_boot_is_known() {
+    let scratch = Scratch::new("mark-boots");
+    let clock = Arc::new(VirtualClock::new());
+    clock.set_boot(None);
+    let stores = [(); 4].map(|()| virtual_store(&scratch, &clock));
+    for round in 0..10 {
+        for store in &stores {
+            put(store, "a", format!("{round}").as_bytes());
+        }
+    }
+    assert_eq!(crate::shared::names(scratch.join("stamps")), ["0000000000000001.stamps"]);
+    let kept = copy(&stores[0], "a");
+    assert!(kept.counts(&stores[0]));
+    put(&stores[1], "a", b"new");
+    assert!(!kept.counts(&stores[0]));
+}
+
+#[test]
+fn a_seal_between_another_threads_record_and_its_look_at_where_that_ends_is_not_taken_for_the_record() {
+    let scratch = Scratch::new("mark-seal");
+    let disk = Arc::new(FaultDisk::over(Arc::new(SystemDisk::new())));
+    let store = Options::new().disk(disk.clone()).open(scratch.utf8_path()).unwrap();
+    put(&store, "a", b"x");
+    let (syncing, looking, drafting) = (Gate::new(), Gate::new(), Gate::new());
+    let (sync, look, draft) = (Arc::clone(&syncing), Arc::clone(&looking), Arc::clone(&drafting));
+    let writes = Arc::new(AtomicU64::new(0));
+    let written = Arc::clone(&writes);
+    let [first_sync, first_look, first_draft] = [(); 3].map(|()| AtomicBool::new(true));
+    disk.before(move |call| {
+        if call.path.as_ref().is_none_or(|path| path.extension() != Some("stamps".as_ref())) {
+            return Action::Proceed;
+        }
+        let once = |flag: &AtomicBool, gate: &Arc<Gate>| {
+            if flag.swap(false, Ordering::SeqCst) { Action::Hold(Arc::clone(gate)) } else { Action::Proceed }
+        };
+        match (call.operation, written.load(Ordering::SeqCst)) {
+            (Operation::Write, _) => _ = written.fetch_add(1, Ordering::SeqCst),
+            // the batch that fills the record is written, then the put's announcement, then the seal
+            (Operation::SyncData, 1) => return once(&first_sync, &sync),
+            (Operation::Position, 2) => return once(&first_look, &look),
+            (Operation::SeekEnd, 3) => return once(&first_draft, &draft),
+            _ => {}
+        }
+        Action::Proceed
+    });
+    std::thread::scope(|scope| {
+        let others: Vec<_> = (0..1_024).map(|at| Scope::Key(key(&format!("b/{at}"))).hard()).collect();
+        let store = &store;
+        let folding = scope.spawn(move || store.invalidate(&others).unwrap());
+        syncing.wait_until_held(1);
+        let writing = scope.spawn(|| put(store, "a", b"y"));
+        looking.wait_until_held(1);
+        syncing.open();
+        // where a record and a seal exclude each other, there is no seal yet
+        for _ in 0..100 {
+            if writes.load(Ordering::SeqCst) == 3 {
+                drafting.wait_until_held(1);
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        looking.open();
+        writing.join().unwrap();
+        drafting.open();
+        folding.join().unwrap();
+    });
+    put(&store, "a", b"z");
+    assert_eq!(crate::shared::names(scratch.join("stamps")), ["0000000000000002.stamps"]);
+    let fresh = Store::open(scratch.utf8_path()).unwrap();
+    let kept = copy(&fresh, "a");
+    put(&store, "a", b"last");
+    assert!(!kept.counts(&fresh));
 }

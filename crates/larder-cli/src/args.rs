@@ -1,0 +1,247 @@
+//! The command line: verbs, flags, and what each takes.
+
+pub(crate) mod lean;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use larder_lock::Bound;
+use larder_storage::{Durability, Key, Tag};
+
+use crate::terms::{Span, Target};
+
+/// Documents from slow places, fetched once for all processes of this machine.
+#[derive(Debug, PartialEq, Parser)]
+#[command(name = "larder", version, arg_required_else_help = true, after_help = CODES)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+const CODES: &str = "Exit codes: 0 ok, 1 failure or damage found, 2 usage, 3 absent, 69 unavailable, \
+    74 input/output error, 75 lock timeout.\n`run` and `lock` pass the command's own code (126, 127, 128+signal).\n\
+    Durations: 400ms, 90s, 15m, 2h, 7d; a wait may also be 0 or infinite.";
+
+/// What every verb takes, before or after its name.
+#[derive(Debug, Default, PartialEq, Args)]
+pub(crate) struct Global {
+    /// The cache's folder [default: `LARDER_ROOT`, else the user's cache folder]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) root: Option<PathBuf>,
+    /// How long to wait for what somebody else has [default: `LARDER_LOCK_TIMEOUT`, else 600s]
+    #[arg(long, global = true, value_name = "D")]
+    pub(crate) lock_timeout: Option<Bound>,
+    /// Say on standard error how the answer came, as one Cache-Status line
+    #[arg(long, global = true)]
+    pub(crate) status: bool,
+    /// Answer in JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Say nothing but errors on standard error
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    /// Say on standard error what is being done; twice for more
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+/// What to do.
+#[derive(Debug, PartialEq, Subcommand)]
+pub(crate) enum Verb {
+    /// Run a command once for all who ask, and keep what it prints
+    Run(Run),
+    /// Print a document
+    Get(Get),
+    /// Store a document
+    Put(Put),
+    /// List what is stored
+    List(List),
+    /// Say what is stored under a key, and why it is or is not given out
+    Explain(Explain),
+    /// Make documents stale, or absent
+    Invalidate(Invalidate),
+    /// Run a command while holding a lock
+    Lock(Lock),
+    /// Say who holds which lock, and what is being fetched
+    Locks,
+    /// Read and check everything that is stored
+    Verify(Verify),
+    /// Remove what nobody needs
+    Gc,
+    /// Say how much is stored, and how it was used
+    Stats,
+    /// Print completions for a shell
+    Completions(Completions),
+}
+
+/// `larder run`
+#[derive(Debug, PartialEq, Args)]
+pub(crate) struct Run {
+    /// The document's name [default: a digest of the command, the folder and --env]
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: Option<Key>,
+    /// How long the output is fresh
+    #[arg(long, value_name = "D", default_value = "30d")]
+    pub(crate) ttl: Span,
+    /// The most that waiting and running may take together [default: no bound]
+    #[arg(long, value_name = "D")]
+    pub(crate) timeout: Option<Bound>,
+    /// How long a failure is also told to those who ask later [default: 0]
+    #[arg(long, value_name = "D")]
+    pub(crate) fail_ttl: Option<Span>,
+    /// Run also when there is a fresh copy
+    #[arg(long, conflicts_with = "offline")]
+    pub(crate) refresh: bool,
+    /// Never run; give any copy still kept, fresh or stale
+    #[arg(long)]
+    pub(crate) offline: bool,
+    /// An environment variable that the output depends on
+    #[arg(long, value_name = "NAME")]
+    pub(crate) env: Vec<OsString>,
+    /// A tag to invalidate it by
+    #[arg(long, value_name = "T", value_parser = tag)]
+    pub(crate) tag: Vec<Tag>,
+    /// What the stored copy survives
+    #[arg(long, value_name = "D", value_enum, default_value_t = Survives::Full)]
+    pub(crate) durability: Survives,
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// `larder get`
+#[derive(Debug, PartialEq, Args)]
+pub(crate) struct Get {
+    /// The document's name
+    pub(crate) key: Key,
+    /// Give any copy still kept, fresh or stale
+    #[arg(long, conflicts_with_all = ["refresh", "max_age"])]
+    pub(crate) offline: bool,
+    /// Take no stored copy; no source can be configured yet, so that this finds nothing
+    #[arg(long)]
+    pub(crate) refresh: bool,
+    /// Take no copy older than this
+    #[arg(long, value_name = "D")]
+    pub(crate) max_age: Option<Span>,
+}
+
+/// `larder put`
+#[derive(Debug, PartialEq, Args)]
+pub(crate) struct Put {
+    /// The document's name
+    pub(crate) key: Key,
+    /// Read it from this file [default: standard input]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from: Option<PathBuf>,
+    /// How long it is fresh
+    #[arg(long, value_name = "D", default_value = "30d")]
+    pub(crate) ttl: Span,
+    /// A tag to invalidate it by
+    #[arg(long, value_name = "T", value_parser = tag)]
+    pub(crate) tag: Vec<Tag>,
+    /// What it survives
+    #[arg(long, value_name = "D", value_enum, default_value_t = Survives::Full)]
+    pub(crate) durability: Survives,
+}
+
+/// `larder list`
+#[derive(Debug, PartialEq, Args)]
+pub(crate) struct List {
+    /// Only keys below this one, with its closing slash
+    #[arg(default_value = "", hide_default_value = true)]
+    pub(crate) prefix: larder_storage::Prefix,
+}
+
+/// `larder explain`
+#[derive(Debug, PartialEq, Args)]
+pub(crate) struct Explain {
+    /// The document's name
+    pub(crate) key: Key,
+}
+
+/// `larder invalidate`
+#[derive(Debug, PartialEq, Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["target", "tag", "all"]))]
+pub(crate) struct Invalidate {
+    /// A key, or with a closing slash all keys below it
+    #[arg(value_name = "KEY|PREFIX/")]
+    pub(crate) target: Option<Target>,
+    /// Everything with this tag
+    #[arg(long, value_name = "T", value_parser = tag)]
+    pub(crate) tag: Vec<Tag>,
+    /// Everything
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Make it absent; otherwise it stays for --offline
+    #[arg(long)]
+    pub(crate) hard: bool,
+}
+
+/// `larder lock`
+#[derive(Debug, PartialEq, Args)]
+pub(crate) struct Lock {
+    /// The lock's name
+    pub(crate) name: String,
+    /// Hold it together with others who ask so
+    #[arg(long)]
+    pub(crate) shared: bool,
+    /// How long to wait for it [default: --lock-timeout]
+    #[arg(long, value_name = "D")]
+    pub(crate) timeout: Option<Bound>,
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// `larder verify`
+#[derive(Debug, PartialEq, Args)]
+pub(crate) struct Verify {
+    /// Set damaged files aside, so that they are fetched again
+    #[arg(long)]
+    pub(crate) repair: bool,
+}
+
+/// `larder completions`
+#[derive(Debug, PartialEq, Args)]
+pub(crate) struct Completions {
+    /// For which shell
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// The two durabilities.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Survives {
+    /// Crashes and loss of power
+    Full,
+    /// Crashes
+    Relaxed,
+}
+
+impl From<Survives> for Durability {
+    fn from(survives: Survives) -> Self {
+        match survives {
+            Survives::Full => Self::Full,
+            Survives::Relaxed => Self::Relaxed,
+        }
+    }
+}
+
+fn tag(text: &str) -> Result<Tag, larder_storage::MetadataError> {
+    Tag::new(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_contradicts_itself_nowhere() {
+        Arguments::command().debug_assert();
+    }
+}

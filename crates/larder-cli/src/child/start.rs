@@ -1,0 +1,123 @@
+//! Starting a command, and why it cannot be started.
+
+use std::ffi::OsString;
+use std::io;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::SyncSender;
+
+use super::{Event, platform};
+use crate::exit::{Exit, Failed};
+use crate::group::Group;
+
+/// Why a command did not start. It names the program and none of its arguments.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum StartError {
+    /// There is none of that name.
+    #[error("command {program:?} was not found: check its name and PATH")]
+    NotFound {
+        /// Its name.
+        program: OsString,
+        /// The system's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// It is there, and cannot be executed.
+    #[error("command {program:?} cannot be executed")]
+    NotExecutable {
+        /// Its name.
+        program: OsString,
+        /// The system's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// A thread that attends it could not be started.
+    #[error("command {program:?} cannot be attended")]
+    Unattended {
+        /// Its name.
+        program: OsString,
+        /// The system's answer.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl StartError {
+    fn new(program: &OsString, source: io::Error) -> Self {
+        let program = program.clone();
+        match source.kind() {
+            io::ErrorKind::NotFound => Self::NotFound { program, source },
+            _ => Self::NotExecutable { program, source },
+        }
+    }
+
+    /// The code that shells use for it.
+    pub(crate) const fn exit(&self) -> Exit {
+        match self {
+            Self::NotFound { .. } => Exit::NOT_FOUND,
+            Self::NotExecutable { .. } => Exit::NOT_EXECUTABLE,
+            Self::Unattended { .. } => Exit::FAILURE,
+        }
+    }
+}
+
+impl From<StartError> for Failed {
+    fn from(error: StartError) -> Self {
+        Self::new(error.exit(), error)
+    }
+}
+
+/// A child that was started and not yet reaped.
+#[derive(Debug)]
+pub(crate) struct Child {
+    pub(super) process: platform::Process,
+    pub(super) group: Group,
+}
+
+/// Starts `command` with these streams; its end becomes an event.
+///
+/// # Errors
+/// [`StartError`]; nothing runs then.
+pub(crate) fn start(
+    command: &[OsString],
+    group: Group,
+    streams: impl FnOnce(&mut Command),
+    events: &SyncSender<Event>,
+) -> Result<Child, StartError> {
+    let none = OsString::new();
+    let (program, arguments) = command.split_first().unwrap_or((&none, &[]));
+    let mut builder = Command::new(program);
+    builder.args(arguments).stdin(Stdio::null());
+    streams(&mut builder);
+    if group == Group::Own {
+        platform::lead_group(&mut builder);
+    }
+    let child = builder.spawn().map_err(|source| StartError::new(program, source))?;
+    let process = platform::Process::new(child);
+    let child = Child { process, group };
+    let (waiter, events) = (child.process.waiter(), events.clone());
+    let started = std::thread::Builder::new().name("end".to_owned()).spawn(move || {
+        waiter.wait();
+        let _ = events.send(Event::Ended);
+    });
+    match started {
+        Ok(_) => Ok(child),
+        Err(source) => {
+            child.signal(crate::signals::KILL);
+            let _ = child.reap();
+            Err(StartError::Unattended { program: program.clone(), source })
+        }
+    }
+}
+
+impl Child {
+    /// Sends it a signal, and in a group of its own all that it started.
+    pub(crate) fn signal(&self, signal: i32) {
+        self.process.signal(signal, self.group);
+    }
+
+    /// How it ended; waits until it has.
+    pub(crate) fn reap(self) -> io::Result<super::End> {
+        self.process.reap()
+    }
+}

@@ -1,0 +1,64 @@
+//! `larder gc`: what nobody needs is removed.
+
+use std::sync::Arc;
+
+use larder_upstream::Flights;
+use serde::Serialize;
+
+use crate::args::Global;
+use crate::exit::{Exit, Failed};
+use crate::lock::{self, FOLDER};
+use crate::output::Output;
+use crate::root;
+
+/// The most files of flights, and of named locks, that one sweep looks at.
+const FILES_MAX: usize = 1_000_000;
+
+/// What `gc --json` prints.
+#[derive(Serialize)]
+struct Answer {
+    temporaries: u64,
+    temporaries_in_use: u64,
+    entries: u64,
+    folders: u64,
+    locks: u64,
+    flights: u64,
+}
+
+pub(crate) fn run(global: &Global, output: Output) -> Result<Exit, Failed> {
+    let store = Arc::new(root::open(global)?);
+    let flights = Flights::new(Arc::clone(&store)).sweep(FILES_MAX);
+    let flights = flights.map_err(|error| Failed::new(Exit::INPUT_OUTPUT, error))?;
+    let named = match store.annex_if_present(FOLDER)? {
+        Some(annex) => {
+            let locks = lock::locks(&store, annex.locks().backend(), "")?;
+            locks.sweep(FILES_MAX).map_err(|error| Failed::new(Exit::INPUT_OUTPUT, error))?.removed
+        }
+        None => 0,
+    };
+    let swept = store.sweep()?;
+    let answer = Answer {
+        temporaries: swept.temporaries,
+        temporaries_in_use: swept.in_use,
+        entries: swept.entries,
+        folders: swept.folders,
+        locks: swept.locks.saturating_add(named as u64),
+        flights: flights.removed as u64,
+    };
+    if output.json {
+        output.object(&answer)?;
+    } else {
+        let Answer { temporaries, temporaries_in_use, entries, folders, locks, flights } = answer;
+        output.data(
+            format!(
+                "removed: {temporaries} temporary files, {entries} invalidated documents, {folders} empty folders, \
+                 {locks} lock files, {flights} files of past flights\n"
+            )
+            .as_bytes(),
+        )?;
+        if temporaries_in_use > 0 {
+            output.note(&format!("{temporaries_in_use} temporary files are in use, and were left alone"));
+        }
+    }
+    Ok(Exit::OK)
+}

@@ -1,0 +1,82 @@
+//! The `larder` command: from its arguments to its exit code.
+
+mod args;
+mod child;
+mod completions;
+mod exit;
+mod explain;
+mod flights;
+mod gc;
+mod get;
+mod group;
+mod invalidate;
+mod json;
+mod list;
+mod lock;
+mod locks;
+mod output;
+mod place;
+mod put;
+mod root;
+mod run;
+mod secret;
+mod signals;
+mod stats;
+mod status;
+mod terms;
+mod text;
+mod tracer;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use self::args::{Arguments, Verb};
+use self::exit::Exit;
+use self::output::Output;
+
+fn main() -> ExitCode {
+    let arguments = match args::lean::read(std::env::args_os().skip(1)).map_or_else(Arguments::try_parse, Ok) {
+        Ok(arguments) => arguments,
+        Err(error) => return usage(&error).into(),
+    };
+    let output = Output::new(&arguments.global);
+    tracer::install(arguments.global.verbose);
+    let ended = perform(&arguments, output);
+    let exit = ended.unwrap_or_else(|failed| {
+        output.failed(&failed);
+        failed.exit()
+    });
+    exit.into()
+}
+
+fn perform(arguments: &Arguments, output: Output) -> Result<Exit, exit::Failed> {
+    let global = &arguments.global;
+    match &arguments.verb {
+        Verb::Run(terms) => run::run(global, terms, output),
+        Verb::Get(terms) => get::run(global, terms, output),
+        Verb::Put(terms) => put::run(global, terms, output),
+        Verb::List(terms) => list::run(global, terms, output),
+        Verb::Explain(terms) => explain::run(global, terms, output),
+        Verb::Invalidate(terms) => invalidate::run(global, terms, output),
+        Verb::Lock(terms) => lock::run(global, terms, output),
+        Verb::Locks => locks::run(global, output),
+        Verb::Verify(terms) => verify::run(global, terms, output),
+        Verb::Gc => gc::run(global, output),
+        Verb::Stats => stats::run(global, output),
+        Verb::Completions(terms) => completions::run(terms, output),
+    }
+}
+
+/// What clap has to say: help and versions are answers, all else is a mistake in the command line.
+fn usage(error: &clap::Error) -> Exit {
+    let printed = error.print();
+    if error.use_stderr() {
+        return Exit::USAGE;
+    }
+    match printed {
+        Ok(()) => Exit::OK,
+        Err(error) => output::unwritten(error).exit(),
+    }
+}

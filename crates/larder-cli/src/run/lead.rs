@@ -1,0 +1,230 @@
+//! Leading a flight: the command runs once, for everybody who asks meanwhile.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use larder::counters::{Counter, Fold};
+use larder::{Forward, Outcome};
+use larder_storage::{Key, Metadata, Put, Store, put};
+use larder_upstream::{Class, Exit as CommandExit, Failure, Flight, Life, Waited};
+
+use super::{Call, answer, fetch};
+use crate::child::{self, End, Plan, Ran, Stop, Taken};
+use crate::exit::{Exit, Failed, chain};
+use crate::group::Group;
+use crate::signals::{Signals, Target};
+use crate::status;
+use crate::text::span;
+
+/// How long a command that was ended by a signal may take to say its last words.
+pub(super) const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// The command took too long.
+#[derive(Debug, thiserror::Error)]
+#[error("the command did not end within {}, as set by flag --timeout, and was ended: give it more time", span(*bound))]
+pub(super) struct Overdue {
+    pub(super) bound: Duration,
+}
+
+/// The command's output was lost on its way.
+#[derive(Debug, thiserror::Error)]
+#[error("the command's output cannot be read")]
+pub(super) struct Unread {
+    #[source]
+    pub(super) source: std::io::Error,
+}
+
+/// One run, from its start to what is to be told of it.
+struct Run<'a> {
+    call: &'a Call<'a>,
+    store: &'a Arc<Store>,
+    /// Taken when the flight has ended: nobody waits any more.
+    flight: Option<Flight>,
+    outcome: Outcome,
+    took: Duration,
+}
+
+pub(super) fn lead(
+    call: &Call<'_>,
+    store: &Arc<Store>,
+    flight: Flight,
+    why: Forward,
+    signals: &Signals,
+) -> Result<Exit, Failed> {
+    let clock = Arc::clone(store.clock());
+    let (sender, events) = child::events();
+    signals.aim(Target::Child(sender.clone()));
+    let key = flight.key().clone();
+    // without it a successor does not wait for an orphan, which is all that is lost
+    let input = flight.lend().ok().flatten();
+    let begun = clock.monotonic();
+    let mut run = Run {
+        call,
+        store,
+        flight: Some(flight),
+        outcome: status::forwarded(why, &Waited::default()),
+        took: Duration::ZERO,
+    };
+    run.outcome.stored = Some(false);
+    let limit = store.body_bytes_max();
+    let plan = Plan {
+        command: &call.terms.command,
+        input,
+        output_bytes_max: limit,
+        deadline: call.bounds.deadline(),
+        group: Group::suited(),
+        clock: &*clock,
+    };
+    let ran = child::attend(plan, (sender, events), &mut || {
+        if let Some(flight) = run.flight.take() {
+            flight.alone();
+        }
+        let note = format!("larder: the output is longer than {limit} bytes: it is passed on, and not stored");
+        answer::passed_on(call.output, call.output.is_talkative().then_some(note))
+    });
+    run.took = clock.monotonic().saturating_sub(begun);
+    match ran {
+        Ok(ran) => run.finish(&key, ran, signals),
+        Err(error) => {
+            let exit = CommandExit::Code(error.exit().code().into());
+            run.fail(&Failure { exit: Some(exit), ..Failure::new(Class::Command, chain(&error)) });
+            Err(error.into())
+        }
+    }
+}
+
+impl Run<'_> {
+    /// Tells everybody what the run came to: first those who wait, then the caller.
+    fn finish(mut self, key: &Key, ran: Ran, signals: &Signals) -> Result<Exit, Failed> {
+        let output = self.call.output;
+        if let Some(Stop::Signal(signal)) = ran.stop {
+            // one of those who wait goes on
+            drop(self.flight.take());
+            self.count(&[(Counter::FetchFailures, 1), (Counter::NotStored, 1)]);
+            ran.errors.finish(Some(LAST_WORDS));
+            return Err(Failed::silent(Exit::of_signal(signal)));
+        }
+        // from here on nobody waits for long, and everybody can do without this process
+        signals.aim(Target::Exit);
+        if ran.stop.is_some() {
+            return self.overdue(ran);
+        }
+        match (ran.end, ran.output) {
+            (End::Code(0), Taken::Whole(body)) => {
+                let warning = self.store(&body);
+                let given = answer::give(output, Some(key), &body, &self.outcome, Exit::OK);
+                say_dropped(self.call, ran.errors.finish(None));
+                if let Some(warning) = warning {
+                    output.warn(&warning);
+                }
+                given
+            }
+            (_, Taken::Unread(source)) => {
+                let error = Unread { source };
+                self.fail(&Failure::new(Class::Unavailable, chain(&error)));
+                ran.errors.finish(None);
+                Err(Failed::new(Exit::INPUT_OUTPUT, error))
+            }
+            (end, taken) => self.ended(end, taken, ran.errors),
+        }
+    }
+
+    /// Stores the document and lets those who wait have it; a warning comes back when it could not be stored.
+    fn store(&mut self, body: &[u8]) -> Option<String> {
+        let (clock, terms) = (self.store.clock(), self.call.terms);
+        let flight = self.flight.take()?;
+        let life = Life::new(clock.wall(), terms.ttl.0, self.took);
+        let metadata = match life.metadata(&terms.tag) {
+            Ok(metadata) => metadata,
+            Err(error) => {
+                flight.carry(body, &Metadata::new());
+                self.count(&[(Counter::NotStored, 1)]);
+                return Some(format!("the output is not stored: {}", chain(&error)));
+            }
+        };
+        let wish = Put::new().durability(terms.durability.into()).metadata(metadata.clone()).fetched_in(flight.token());
+        let stored = self.store.put(flight.key(), body, &wish);
+        let served = (Counter::BytesServed, body.len() as u64);
+        match stored {
+            Ok(_) => {
+                flight.land();
+                self.outcome = status::with_life(self.outcome.clone(), &life, clock.wall());
+                self.outcome.stored = Some(true);
+                self.count(&[(Counter::Stored, 1), served]);
+                None
+            }
+            Err(error @ put::Error::NotDurable { .. }) => {
+                flight.land();
+                self.outcome.stored = Some(true);
+                self.outcome.detail = Some("not durable".into());
+                self.count(&[(Counter::Stored, 1), served]);
+                Some(chain(&error))
+            }
+            Err(error) => {
+                flight.carry(body, &metadata);
+                let fenced = matches!(error, put::Error::Fenced { .. });
+                self.outcome.detail = Some(if fenced { "invalidated meanwhile" } else { "could not be stored" }.into());
+                self.count(&[(Counter::NotStored, 1), (Counter::Fenced, u64::from(fenced)), served]);
+                // an invalidation is in order, and no cause for alarm
+                (!fenced).then(|| format!("the output is not stored: {}", chain(&error)))
+            }
+        }
+    }
+
+    /// The command failed, or its output was too large and is with the caller already.
+    fn ended(mut self, end: End, output: Taken, errors: child::Tee) -> Result<Exit, Failed> {
+        let exit = end.exit();
+        if end == End::Code(0) {
+            self.count(&[(Counter::NotStored, 1)]);
+        } else {
+            let how = match end {
+                End::Code(code) => CommandExit::Code(code),
+                End::Signal(signal) => CommandExit::Signal(signal),
+            };
+            self.fail(&Failure::of_command(how, errors.tail()));
+        }
+        let key = None;
+        let given = match output {
+            Taken::Whole(body) => answer::give(self.call.output, key, &body, &self.outcome, exit),
+            taken => answer::end(self.call.output, key, taken, &self.outcome, exit),
+        };
+        say_dropped(self.call, errors.finish(None));
+        given
+    }
+
+    /// The command was ended because its time was over. What it printed until then is the caller's.
+    fn overdue(mut self, ran: Ran) -> Result<Exit, Failed> {
+        let overdue = Overdue { bound: self.call.bounds.timeout().unwrap_or_default() };
+        self.fail(&Failure { stderr: ran.errors.tail(), ..Failure::new(Class::Unavailable, overdue.to_string()) });
+        let _ = match ran.output {
+            Taken::Whole(body) if !self.call.output.json => {
+                answer::give(self.call.output, None, &body, &self.outcome, Exit::UNAVAILABLE)
+            }
+            taken => answer::end(self.call.output, None, taken, &self.outcome, Exit::UNAVAILABLE),
+        };
+        say_dropped(self.call, ran.errors.finish(None));
+        Err(Failed::new(Exit::UNAVAILABLE, overdue))
+    }
+
+    /// Tells those who wait that it failed.
+    fn fail(&mut self, failure: &Failure) {
+        if let Some(flight) = self.flight.take() {
+            flight.fail(failure, fetch::memory(self.call));
+        }
+        self.count(&[(Counter::FetchFailures, 1), (Counter::NotStored, 1)]);
+    }
+
+    fn count(&self, counts: &[(Counter, u64)]) {
+        let common = [(Counter::Misses, 1), (Counter::Fetches, 1)];
+        status::count(self.store, Fold::WhenLong, &[&common, counts].concat());
+    }
+}
+
+/// Says how much of the command's standard error nobody read in time.
+pub(super) fn say_dropped(call: &Call<'_>, bytes: u64) {
+    if bytes > 0 {
+        call.output.note(&format!(
+            "{bytes} bytes of the command's standard error are missing above: they came faster than they were read"
+        ));
+    }
+}

@@ -1,0 +1,16 @@
+//! No signals: where there are none, what ends the console's programs ends this one and its child together.
+
+use std::io;
+
+/// Unused here.
+pub(crate) const INTERRUPT: i32 = 2;
+/// Ends a child.
+pub(crate) const TERMINATE: i32 = 15;
+/// Ends a child.
+pub(crate) const KILL: i32 = 9;
+
+/// Hears nothing.
+#[expect(clippy::unnecessary_wraps, reason = "its sibling for Unix can fail")]
+pub(super) fn listen(_heard: impl Fn(i32) + Send + 'static) -> io::Result<()> {
+    Ok(())
+}

@@ -1,0 +1,29 @@
+//! Signals of Unix, as values on a thread.
+
+use std::io;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGKILL, SIGTERM};
+use signal_hook::iterator::Signals;
+
+/// What a terminal sends for Ctrl-C.
+pub(crate) const INTERRUPT: i32 = SIGINT;
+/// What asks a program to end.
+pub(crate) const TERMINATE: i32 = SIGTERM;
+/// What ends a program unasked.
+pub(crate) const KILL: i32 = SIGKILL;
+
+/// Tells `heard` each signal, for as long as this process lives.
+pub(super) fn listen(heard: impl Fn(i32) + Send + 'static) -> io::Result<()> {
+    let ignored = ignored();
+    let wanted = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| ignored >> (signal - 1) & 1 == 0);
+    let mut signals = Signals::new(wanted)?;
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || signals.forever().for_each(heard))?;
+    Ok(())
+}
+
+/// The signals that this process was started to ignore, as bits; the child is to ignore them too. Only Linux tells.
+fn ignored() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
+}

@@ -1,0 +1,52 @@
+//! How an answer came: what is told of it, and what is counted.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use larder::counters::{Counter, Counters, Fold};
+use larder::{Forward, Level, Outcome};
+use larder_lock::Wait;
+use larder_storage::{Entry, Store};
+use larder_upstream::{Life, Waited};
+
+/// How long counting waits for others who count: they hold the journal for microseconds. What a frozen one costs everybody
+/// else is this much of their exit, after the answer; and the count.
+const COUNT_WAIT: Duration = Duration::from_secs(1);
+
+/// The cache had it.
+pub(crate) fn hit(life: &Life, now: SystemTime) -> Outcome {
+    with_life(Outcome::hit(Level::Disk), life, now)
+}
+
+/// It had not, for this reason.
+pub(crate) fn forwarded(why: Forward, waited: &Waited) -> Outcome {
+    let mut outcome = Outcome::forwarded(why);
+    outcome.collapsed = waited.flights > 0;
+    outcome.wait = waited.duration;
+    outcome.holder = waited.holder.as_ref().and_then(|holder| holder.pid);
+    outcome
+}
+
+/// The same, with what is known of the document's times.
+pub(crate) fn with_life(mut outcome: Outcome, life: &Life, now: SystemTime) -> Outcome {
+    outcome.ttl = Some(life.ttl_left(now));
+    outcome.age = Some(life.age(now));
+    outcome
+}
+
+/// Why what is stored was not given out.
+pub(crate) fn reason(found: Option<&Entry>) -> Forward {
+    if found.is_some() { Forward::Stale } else { Forward::UriMiss }
+}
+
+/// Counts, at once: whatever happens to this process next, it has been counted. What cannot be counted is not. To be
+/// called when the answer has been given, or those who wait for it have been served.
+pub(crate) fn count(store: &Arc<Store>, fold: Fold, counts: &[(Counter, u64)]) {
+    let counters = Counters::new(Arc::clone(store));
+    for (counter, by) in counts {
+        counters.add(*counter, *by);
+    }
+    if let Err(error) = counters.flush(fold, &Wait::up_to(COUNT_WAIT)) {
+        tracing::info!(%error, "not counted");
+    }
+}

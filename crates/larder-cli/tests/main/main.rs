@@ -1,0 +1,15 @@
+//! The real `larder` command, seen from outside.
+#![cfg(unix)]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, in its own helpers too")]
+
+mod bad_input;
+mod failures;
+mod frozen;
+mod herd;
+mod hits;
+mod locks;
+mod place;
+mod roots;
+mod signals;
+mod streams;
+mod verbs;

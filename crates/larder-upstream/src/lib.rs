@@ -1,0 +1,28 @@
+//! One fetch at a time for each document, across processes.
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod flights;
+mod terms;
+mod turn;
+
+pub mod begin;
+mod failure;
+mod flight;
+mod life;
+pub mod sweep;
+pub mod under_way;
+
+mod file;
+mod patience;
+#[cfg(feature = "tokio")]
+pub mod tasks;
+
+pub use failure::{Class, Exit, Failure, MESSAGE_BYTES_MAX, STDERR_BYTES_MAX};
+pub use file::Error as FileError;
+pub use flight::Flight;
+pub use flights::Flights;
+pub use life::{DEFAULT_TTL, Life};
+pub use terms::Terms;
+pub use turn::{Carried, Turn, Waited};
+pub use under_way::UnderWay;

@@ -1,0 +1,132 @@
+//! A failure is everybody's who waited, and a newcomer's only for as long as it is to be remembered.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use larder_storage::Scope;
+use larder_testkit::{Child, Scratch, VirtualClock};
+use larder_upstream::{Class, Exit, Failure, Flights, Terms, Turn};
+
+use crate::herd::{Herd, answer};
+use crate::shared::{Ended, Waiter, assert_swept, begin, by, flights, key, lead, led, long};
+
+fn failure() -> Failure {
+    let mut failure = Failure::of_command(Exit::Signal(15), b"last words".to_vec());
+    failure.retry_after = Some(Duration::from_secs(9));
+    failure
+}
+
+fn failed(ended: Ended) -> (Failure, bool) {
+    match ended {
+        Ok(Turn::Failed { failure, remembered, .. }) => (failure, remembered),
+        other => panic!("not failed: {other:?}"),
+    }
+}
+
+#[test]
+fn everybody_who_waited_gets_that_very_failure_and_a_newcomer_calls_itself() {
+    let herd = Herd::new("failures");
+    herd.upstream.fails("overloaded");
+    let hold = herd.upstream.hold();
+    let mut leader = herd.free("docs/a", &[]);
+    herd.upstream.wait_for_calls(1);
+    let mut waiters: Vec<Child> = (0..5).map(|_| herd.waiting("docs/a", &[])).collect();
+    drop(hold);
+    let told = "command overloaded Some(Code(7)) stderr of call 1";
+    assert_eq!(answer(&mut leader), format!("failed led {told}"));
+    for waiter in &mut waiters {
+        assert_eq!(answer(waiter), format!("failed false {told}"));
+    }
+    assert_eq!(herd.upstream.calls(), 1);
+    herd.upstream.answers("recovered");
+    assert_eq!(answer(&mut herd.free("docs/a", &[])), "led recovered");
+    assert_swept(&herd.scratch, &flights(&herd.scratch));
+}
+
+#[test]
+fn a_remembered_failure_is_a_newcomers_in_another_process_too() {
+    let herd = Herd::new("memory");
+    herd.upstream.fails("overloaded");
+    assert!(answer(&mut herd.free("docs/a", &[("remember_ms", "3600000")])).starts_with("failed led"));
+    let told = "command overloaded Some(Code(7)) stderr of call 1";
+    assert_eq!(answer(&mut herd.free("docs/a", &[])), format!("failed true {told}"));
+    assert_eq!(herd.upstream.calls(), 1);
+}
+
+/// A store whose key has failed, to be remembered for 5 s.
+fn remembered(scratch: &Scratch, clock: &Arc<VirtualClock>) -> Flights {
+    let flights = by(Arc::clone(clock) as _, scratch);
+    lead(&flights, "docs/a").fail(&failure(), Some(Duration::from_secs(5)));
+    assert_eq!(failed(begin(&flights, "docs/a", &long())), (failure(), true));
+    flights
+}
+
+#[test]
+fn a_remembered_failure_ends_with_its_time() {
+    let (scratch, clock) = (Scratch::new("window"), Arc::new(VirtualClock::new()));
+    let flights = remembered(&scratch, &clock);
+    clock.advance_monotonic(Duration::from_millis(4_999));
+    assert_eq!(failed(begin(&flights, "docs/a", &long())), (failure(), true));
+    assert_eq!(flights.under_way().unwrap()[0].remembered, Some(failure()));
+    assert_eq!(flights.sweep(10).unwrap().removed, 0);
+    clock.advance_monotonic(Duration::from_millis(1));
+    assert_eq!(flights.under_way().unwrap(), []);
+    led(begin(&flights, "docs/a", &long())).land();
+    assert_swept(&scratch, &flights);
+}
+
+#[test]
+fn a_wall_clock_that_jumps_changes_nothing_of_what_is_remembered() {
+    let (scratch, clock) = (Scratch::new("wall"), Arc::new(VirtualClock::new()));
+    let flights = remembered(&scratch, &clock);
+    clock.advance_wall(Duration::from_secs(1_000_000));
+    assert!(failed(begin(&flights, "docs/a", &long())).1);
+    clock.rewind_wall(Duration::from_secs(2_000_000));
+    assert!(failed(begin(&flights, "docs/a", &long())).1);
+}
+
+#[test]
+fn a_failure_of_another_boot_is_forgotten() {
+    let (scratch, clock) = (Scratch::new("boot"), Arc::new(VirtualClock::new()));
+    let flights = remembered(&scratch, &clock);
+    clock.reboot();
+    clock.advance_monotonic(Duration::from_secs(1_001));
+    assert_eq!(flights.sweep(10).unwrap().removed, 1);
+    led(begin(&flights, "docs/a", &long())).land();
+}
+
+#[test]
+fn an_invalidation_ends_what_is_remembered_and_one_of_another_key_does_not() {
+    let (scratch, clock) = (Scratch::new("invalidated"), Arc::new(VirtualClock::new()));
+    let flights = remembered(&scratch, &clock);
+    flights.store().invalidate(&[Scope::Key(key("docs/b")).hard()]).unwrap();
+    assert!(failed(begin(&flights, "docs/a", &long())).1);
+    flights.store().invalidate(&[Scope::Key(key("docs/a")).soft()]).unwrap();
+    led(begin(&flights, "docs/a", &long())).land();
+}
+
+#[test]
+fn a_caller_that_accepts_no_remembered_failure_leads() {
+    let (scratch, clock) = (Scratch::new("refused"), Arc::new(VirtualClock::new()));
+    let flights = remembered(&scratch, &clock);
+    led(begin(&flights, "docs/a", &long().accept_remembered_failure(false))).land();
+}
+
+#[test]
+fn a_failure_remembered_for_no_time_is_not() {
+    let scratch = Scratch::new("zero");
+    let flights = flights(&scratch);
+    lead(&flights, "docs/a").fail(&failure(), Some(Duration::ZERO));
+    led(begin(&flights, "docs/a", &Terms::new())).land();
+}
+
+#[test]
+fn a_success_after_a_remembered_failure_replaces_it() {
+    let (scratch, clock) = (Scratch::new("success"), Arc::new(VirtualClock::new()));
+    let flights = remembered(&scratch, &clock);
+    let flight = led(begin(&flights, "docs/a", &long().accept_remembered_failure(false)));
+    let waiter = Waiter::for_flight(&flights, "docs/a", long());
+    flight.fail(&Failure::new(Class::Absent, "no such page"), None);
+    assert_eq!(failed(waiter.end()), (Failure::new(Class::Absent, "no such page"), false));
+    led(begin(&flights, "docs/a", &long())).land();
+}

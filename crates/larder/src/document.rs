@@ -1,0 +1,51 @@
+//! A document in the hands of callers: shared bytes, and what is known of them.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use larder_storage::{Entry, Metadata, Token};
+use larder_upstream::{Carried, Life};
+
+use crate::outcome::Outcome;
+
+/// A document, and how it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Answer {
+    /// The document. Clones share the bytes.
+    pub body: Bytes,
+    /// Its tags, and the times of its life as attributes.
+    pub metadata: Arc<Metadata>,
+    /// How it came.
+    pub outcome: Outcome,
+}
+
+/// A document without a history of its own.
+#[derive(Clone, Debug)]
+pub(crate) struct Document {
+    pub(crate) body: Bytes,
+    pub(crate) metadata: Arc<Metadata>,
+    pub(crate) life: Life,
+}
+
+impl Document {
+    pub(crate) fn of_entry(entry: Entry) -> Self {
+        let life = Life::of_or_default(&entry);
+        let metadata = Arc::new(entry.metadata().clone());
+        Self { body: entry.into_body().into(), metadata, life }
+    }
+
+    /// What another process fetched and did not store, with the generation its fetch began in.
+    pub(crate) fn of_carried(carried: Carried, otherwise: Life) -> (Self, Token) {
+        let Carried { body, metadata, token, .. } = carried;
+        let life = Life::in_metadata(&metadata).unwrap_or(otherwise);
+        (Self { body: body.into(), metadata: Arc::new(metadata), life }, token)
+    }
+
+    /// As an answer. Its age and what is left of its freshness are added to `outcome`.
+    pub(crate) fn answer(self, now: std::time::SystemTime, mut outcome: Outcome) -> Answer {
+        outcome.ttl = Some(self.life.ttl_left(now));
+        outcome.age = Some(self.life.age(now));
+        Answer { body: self.body, metadata: self.metadata, outcome }
+    }
+}

@@ -1,0 +1,12 @@
+//! The tests of larder, one module a theme.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, in its own helpers too")]
+
+mod answers;
+mod coherence;
+mod counters;
+mod invalidation;
+mod processes;
+mod refusals;
+mod shared;
+mod stalls;
+mod tasks;

@@ -1,0 +1,74 @@
+//! What workers and the stage tell each other, one JSON object on a line.
+
+use serde::{Deserialize, Serialize};
+
+use crate::promise::Promise;
+
+/// A promise seen broken, and the evidence.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Violation {
+    pub(crate) promise: Promise,
+    /// What it was about: a key, a lock, a folder.
+    pub(crate) key: String,
+    pub(crate) expected: String,
+    pub(crate) seen: String,
+    /// Who saw it: role and number of a worker, or a scene of the stage.
+    pub(crate) by: String,
+}
+
+/// What a worker says.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "say", rename_all = "kebab-case")]
+pub(crate) enum Said {
+    /// So many judgements were made since the last such line; violations are among them.
+    Judged {
+        promise: Promise,
+        count: u64,
+    },
+    /// So many things happened, for the report.
+    Counted {
+        what: String,
+        count: u64,
+    },
+    Violated(Violation),
+    /// What it was told to do is done.
+    Done {
+        took_us: u64,
+        outcome: Outcome,
+    },
+}
+
+/// How what a worker was told to do ended.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "as", rename_all = "kebab-case")]
+pub(crate) enum Outcome {
+    /// The lock is held.
+    Held,
+    /// It is not; `holder` is the process that was named.
+    Refused { holder: Option<u32>, message: String },
+    /// It was let go.
+    Freed,
+    /// Something failed that must not.
+    Failed { message: String },
+    /// Answers to several askers.
+    Answers { answers: Vec<Answer> },
+}
+
+/// How one asker was answered.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Answer {
+    /// Which call's document it is, whole; or what else came.
+    pub(crate) fetched: Result<u64, String>,
+    /// Whether somebody else's fetch brought it.
+    pub(crate) collapsed: bool,
+}
+
+/// What a worker is told.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case")]
+pub(crate) enum Told {
+    Hold { name: String },
+    Free,
+    Try { name: String, bound_ms: u64 },
+    Ask { round: u32, key: String, tasks: u32 },
+}

@@ -1,0 +1,14 @@
+//! The parts of larder that workers work with, and the broken ones that a sabotage puts in their place.
+//!
+//! This is the only place that knows which. Nothing of it is in what larder ships.
+
+mod asking;
+mod disk;
+mod locking;
+mod memory;
+mod shelf;
+
+pub(crate) use asking::{Asked, Asking, Fetch};
+pub(crate) use locking::{Held, Locking, Refusal};
+pub(crate) use memory::Memory;
+pub(crate) use shelf::Shelf;

@@ -1,0 +1,80 @@
+//! The promises that are judged, as the report names them.
+
+use serde::{Deserialize, Serialize};
+
+/// One promise of larder, or one that it stands on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Promise {
+    Whole,
+    Kept,
+    Order,
+    Once,
+    Shared,
+    Waits,
+    Exclusion,
+    Successor,
+    Works,
+    Clean,
+    Undamaged,
+    Fence,
+    Memory,
+}
+
+impl Promise {
+    /// All of them, in the order of the report.
+    pub(crate) const ALL: [Self; 13] = [
+        Self::Whole,
+        Self::Kept,
+        Self::Order,
+        Self::Fence,
+        Self::Memory,
+        Self::Once,
+        Self::Shared,
+        Self::Waits,
+        Self::Exclusion,
+        Self::Successor,
+        Self::Works,
+        Self::Clean,
+        Self::Undamaged,
+    ];
+
+    pub(crate) const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// Its number among the promises of the design, or what it is part of.
+    pub(crate) const fn number(self) -> &'static str {
+        match self {
+            Self::Whole => "P1",
+            Self::Kept => "P2",
+            Self::Once | Self::Shared => "P3",
+            Self::Waits => "P4",
+            Self::Works | Self::Clean | Self::Successor => "P6",
+            Self::Undamaged => "P7",
+            Self::Order => "order",
+            Self::Fence => "fence",
+            Self::Memory => "memory",
+            Self::Exclusion => "locks",
+        }
+    }
+
+    /// What it says.
+    pub(crate) const fn statement(self) -> &'static str {
+        match self {
+            Self::Whole => "a read gives a document that was put, whole, under that very key",
+            Self::Kept => "an acknowledged document is there, whoever is killed",
+            Self::Order => "a read never goes back behind what was acknowledged or seen",
+            Self::Once => "one fetch for all who ask, and one more for each crash",
+            Self::Shared => "everyone who waited gets that answer, whole, also a failure",
+            Self::Waits => "every wait ends at its bound and names the holder",
+            Self::Exclusion => "one holder at a time, also beside killed and frozen ones",
+            Self::Successor => "a dead holder's lock is free at once",
+            Self::Works => "every operation works, whoever was killed before it",
+            Self::Clean => "no temporary file, no lock and no process stays behind",
+            Self::Undamaged => "nothing is damaged, and nothing is set aside",
+            Self::Fence => "nothing fetched before an invalidation is given out after it",
+            Self::Memory => "what another process has put or taken is known to the memory tier",
+        }
+    }
+}

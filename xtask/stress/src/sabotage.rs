@@ -1,0 +1,40 @@
+//! The broken parts that workers can be told to use: each is one that a real cache has shipped.
+//!
+//! Only `parts` asks which one is in use; judges, stages and reports of what was seen do not know.
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+/// A deliberately broken part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Sabotage {
+    /// A document is written over the one it replaces, instead of beside it and renamed
+    WriteInPlace,
+    /// Documents are read without looking at their checksums, and written in place
+    UnverifiedRead,
+    /// A put is acknowledged before it is published, by a thread that dies with its process
+    AcknowledgedEarly,
+    /// The sweep takes every temporary file for a dead writer's
+    SweepTheLiving,
+    /// What is in memory is given out without asking whether it still counts
+    StaleMemory,
+    /// What was fetched before an invalidation is stored as if it had been fetched after it
+    FenceIgnored,
+    /// Locks are got without being taken
+    NoLock,
+    /// The lock file is removed after the lock was let go
+    UnlinkAfterRelease,
+    /// A lock that was held for long counts as abandoned, though its holder is only frozen
+    StealFromFrozen,
+    /// A lock is a file that exists, and stays when its holder is killed
+    LockFileLeft,
+    /// Whoever wins the lead fetches, without looking whether somebody else has just done so
+    NoRecheck,
+    /// When the one who fetches dies, all who waited fetch at once
+    FallThrough,
+    /// Nobody knows of anybody else's fetch
+    ShareNothing,
+    /// A failure is its finder's own: everybody who waited for it asks the failing upstream again
+    FailureKept,
+}
