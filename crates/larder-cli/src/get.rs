@@ -1,6 +1,7 @@
 //! `larder get`: a document as it is stored.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use larder::counters::{Counter, Fold};
 use larder_storage::{Entry, Key, Standing};
@@ -91,14 +92,14 @@ fn judge(terms: &Get, found: Option<Entry>, now: std::time::SystemTime) -> Resul
         return Err(Absent::Stale { key });
     }
     match terms.max_age {
-        Some(bound) if age_ms(&life, now) > bound.0.as_millis() => {
-            let age = text::span(std::time::Duration::from_secs(u64::try_from(life.age(now)).unwrap_or(0)));
+        Some(bound) if Duration::from_millis(age_ms(&life, now)) > bound.0 => {
+            let age = text::span(Duration::from_millis(age_ms(&life, now)));
             Err(Absent::Old { key, age, bound: text::span(bound.0) })
         }
         _ => Ok((entry, life)),
     }
 }
 
-fn age_ms(life: &Life, now: std::time::SystemTime) -> u128 {
-    text::unix_ms(now).saturating_sub(life.fetched_ms).into()
+fn age_ms(life: &Life, now: std::time::SystemTime) -> u64 {
+    text::unix_ms(now).saturating_sub(life.fetched_ms)
 }

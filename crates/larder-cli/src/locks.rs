@@ -60,6 +60,9 @@ pub(crate) fn run(global: &Global, output: Output) -> Result<Exit, Failed> {
     for held in &held {
         let how = held.mode.map_or("held", mode);
         for holder in &held.holders {
+            // the lock's name, told already
+            let mut holder = holder.clone();
+            holder.label = None;
             let _ = writeln!(text, "lock\t{}\t{how}\t{}", plain(name(held)), plain(&holder.to_string()));
         }
     }

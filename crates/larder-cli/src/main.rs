@@ -26,6 +26,7 @@ mod status;
 mod terms;
 mod text;
 mod tracer;
+mod usage;
 mod verify;
 
 use std::process::ExitCode;
@@ -37,9 +38,10 @@ use self::exit::Exit;
 use self::output::Output;
 
 fn main() -> ExitCode {
+    signals::outlive_file_limits();
     let arguments = match args::lean::read(std::env::args_os().skip(1)).map_or_else(Arguments::try_parse, Ok) {
         Ok(arguments) => arguments,
-        Err(error) => return usage(&error).into(),
+        Err(error) => return usage::tell(&error).into(),
     };
     let output = Output::new(&arguments.global);
     tracer::install(arguments.global.verbose);
@@ -66,17 +68,5 @@ fn perform(arguments: &Arguments, output: Output) -> Result<Exit, exit::Failed> 
         Verb::Gc => gc::run(global, output),
         Verb::Stats => stats::run(global, output),
         Verb::Completions(terms) => completions::run(terms, output),
-    }
-}
-
-/// What clap has to say: help and versions are answers, all else is a mistake in the command line.
-fn usage(error: &clap::Error) -> Exit {
-    let printed = error.print();
-    if error.use_stderr() {
-        return Exit::USAGE;
-    }
-    match printed {
-        Ok(()) => Exit::OK,
-        Err(error) => output::unwritten(error).exit(),
     }
 }

@@ -57,6 +57,17 @@ pub(crate) enum Unusable {
     Signals(#[source] std::io::Error),
 }
 
+impl From<Unusable> for Failed {
+    fn from(unusable: Unusable) -> Self {
+        match unusable {
+            Unusable::Place(error) => error.into(),
+            Unusable::Root(error) => error.into(),
+            Unusable::Get(error) => error.into(),
+            other => Self::new(Exit::INPUT_OUTPUT, other),
+        }
+    }
+}
+
 pub(crate) fn run(global: &Global, terms: &Run, output: Output) -> Result<Exit, Failed> {
     let variables: Result<Vec<Variable>, _> = terms.env.iter().map(|name| Variable::new(name)).collect();
     let variables = variables.map_err(|error| Failed::new(Exit::USAGE, error))?;
@@ -64,7 +75,7 @@ pub(crate) fn run(global: &Global, terms: &Run, output: Output) -> Result<Exit, 
     let call = Call { global, terms, output, bounds, variables };
     match call.ask() {
         Ok(exit) => exit,
-        Err(unusable) if terms.offline => Err(Failed::new(Exit::INPUT_OUTPUT, unusable)),
+        Err(unusable) if terms.offline => Err(unusable.into()),
         Err(unusable) => uncached::warned(&call, unusable),
     }
 }

@@ -16,8 +16,20 @@ pub(crate) struct Span(pub(crate) Duration);
 #[non_exhaustive]
 pub(crate) enum SpanError {
     /// Not one of the forms.
+    #[error("{text:?} is no length of time: use a whole number of seconds, or one with a unit (400ms, 90s, 15m, 2h, 7d)")]
+    Malformed {
+        /// What was given.
+        text: String,
+    },
+    /// Longer than any clock can count.
+    #[error("{text:?} is longer than can be counted: use less (365000d is a thousand years)")]
+    TooLong {
+        /// What was given.
+        text: String,
+    },
+    /// Something else is wrong with it.
     #[error(transparent)]
-    Bound(#[from] larder_lock::wait::Error),
+    Bound(larder_lock::wait::Error),
     /// Only waits may be without end.
     #[error("only a wait can be infinite; use a number with a unit (400ms, 90s, 15m, 2h, 7d)")]
     Endless,
@@ -27,7 +39,13 @@ impl FromStr for Span {
     type Err = SpanError;
 
     fn from_str(text: &str) -> Result<Self, SpanError> {
-        match text.parse()? {
+        // waits have an advice of their own, which does not suit a length
+        let bound = text.parse().map_err(|error| match error {
+            larder_lock::wait::Error::Malformed { text } => SpanError::Malformed { text },
+            larder_lock::wait::Error::TooLong { text } => SpanError::TooLong { text },
+            other => SpanError::Bound(other),
+        })?;
+        match bound {
             Bound::None => Ok(Self(Duration::ZERO)),
             Bound::UpTo(duration) => Ok(Self(duration)),
             Bound::Infinite => Err(SpanError::Endless),
@@ -88,6 +106,14 @@ mod tests {
         assert_eq!("90s".parse(), Ok(Span(Duration::from_secs(90))));
         assert_eq!("0d".parse(), Ok(Span(Duration::ZERO)));
         assert_eq!("infinite".parse::<Span>(), Err(SpanError::Endless));
+    }
+
+    #[test]
+    fn whoever_mistypes_a_length_of_time_is_not_sent_to_one_that_is_refused_too() {
+        for text in ["soon", "99999999999999999999d"] {
+            let refused = text.parse::<Span>().unwrap_err().to_string();
+            assert!(refused.contains(text) && !refused.contains("infinite"), "{refused}");
+        }
     }
 
     #[test]

@@ -47,24 +47,25 @@ pub struct Annex {
     folder: Arc<Handle>,
     name: &'static str,
     locks: Locks,
+    lock_folder: Arc<Handle>,
 }
 
 impl Annex {
     pub(crate) fn make(root: &Arc<Root>, name: &'static str) -> Result<Self, Error> {
         check(name)?;
-        let locks = root.writing()?.locks.clone();
+        let (locks, lock_folder) = root.writing()?.locks();
         let folder = folder::open_or_make(root.disk(), &root.handle, Path::new(name), false)
             .context("make", root.path.join(name))?;
-        Ok(Self { root: Arc::clone(root), folder: Arc::new(folder), name, locks })
+        Ok(Self { root: Arc::clone(root), folder: Arc::new(folder), name, locks, lock_folder })
     }
 
     /// When it is there already, with the locks: without all that writers of entries need, for those who come for a
     /// millisecond.
     pub(crate) fn ready(root: &Arc<Root>, name: &'static str) -> Result<Option<Self>, Error> {
         check(name)?;
-        let Some(locks) = root.locks_if_present()? else { return Ok(None) };
+        let Some((locks, lock_folder)) = root.locks_if_present()? else { return Ok(None) };
         match retry(|| root.disk().open(&root.handle, Path::new(name), Open::FOLDER)) {
-            Ok(folder) => Ok(Some(Self { root: Arc::clone(root), folder: Arc::new(folder), name, locks })),
+            Ok(folder) => Ok(Some(Self { root: Arc::clone(root), folder: Arc::new(folder), name, locks, lock_folder })),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Failure::new("open", root.path.join(name), error).into()),
         }
@@ -78,8 +79,8 @@ impl Annex {
             Err(error) => return Err(Failure::new("open", root.path.join(name), error).into()),
         };
         // a root has them before it has any annex
-        let Some(locks) = root.existing_locks()? else { return Ok(None) };
-        Ok(Some(Self { root: Arc::clone(root), folder, name, locks }))
+        let Some((locks, lock_folder)) = root.existing_locks()? else { return Ok(None) };
+        Ok(Some(Self { root: Arc::clone(root), folder, name, locks, lock_folder }))
     }
 
     /// The disk it is on.
@@ -118,11 +119,15 @@ impl Annex {
         self.root.path.join(self.name).join(file)
     }
 
-    /// Whether the root's path still stands for the root that this folder is in, and the folder's name for the folder.
+    /// Whether the root's path still stands for the root that this folder is in, and the names in it for this folder and
+    /// that of the locks: a lock in a folder that nobody finds any more excludes nobody.
     pub fn is_current(&self) -> bool {
-        let named = self.disk().metadata_at(&self.root.handle, Path::new(self.name));
-        let ours = self.disk().metadata(&self.folder);
-        self.root.is_current() && matches!((named, ours), (Ok(named), Ok(ours)) if named.is_same_file(&ours))
+        let stands = |name: &str, open: &Handle| {
+            let (named, ours) =
+                (self.disk().metadata_at(&self.root.handle, Path::new(name)), self.disk().metadata(open));
+            matches!((named, ours), (Ok(named), Ok(ours)) if named.is_same_file(&ours))
+        };
+        self.root.is_current() && stands(self.name, &self.folder) && stands(LOCKS, &self.lock_folder)
     }
 
     /// Makes the file `name` with this content, whole from the moment it is seen, and hands it back open for reading and

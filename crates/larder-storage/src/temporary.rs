@@ -3,6 +3,7 @@
 //! A session's name begins every temporary file it makes. Its lock is held from before the first of them until the
 //! process ends, however it ends, so that a sweep can tell leftovers from work in progress without asking for age or pid.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,10 +14,13 @@ use larder_lock::{Guard, Locks, Mode, Wait};
 use larder_system::{Disk, Handle, Open, unique, write_all};
 
 use crate::failure::{Context, Failure};
+use crate::folder;
 use crate::stamps::FileName;
 
 /// How often a name may turn out to be taken or swept before the folder is given up.
 const ATTEMPTS_MAX: u32 = 8;
+/// How many sessions a process that begins its own looks at.
+const SESSIONS_MAX: usize = 64;
 
 /// The folder of temporary files, and this process's session in it.
 #[derive(Debug)]
@@ -35,7 +39,25 @@ struct Session {
     /// The umask takes bits away that files must have: they are set again after each creation.
     strict_mode: bool,
     /// Held as long as the session's files may be in use.
-    _alive: Guard,
+    alive: Option<Guard>,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Some(alive) = self.alive.take() {
+            // nobody will ask for this name again; what cannot be removed goes with the next sweep
+            let _ = alive.retire();
+        }
+    }
+}
+
+/// What a sweep found.
+#[derive(Debug, Default)]
+pub(crate) struct Leftovers {
+    /// Files of dead sessions that are gone now.
+    pub(crate) removed: u64,
+    /// Files of live sessions.
+    pub(crate) in_use: u64,
 }
 
 /// An open temporary file. Unless it is renamed away and disarmed, its drop removes it.
@@ -117,9 +139,39 @@ impl Temporaries {
                 }
             };
             let strict_mode = self.mask_is_strict(&name)?;
-            return Ok(Session { name, strict_mode, _alive: alive });
+            // once in the life of a process, so that nobody has to do it by hand
+            if let Err(error) = self.sweep(SESSIONS_MAX) {
+                tracing::debug!(%error, "cannot look for what dead writers have left");
+            }
+            return Ok(Session { name, strict_mode, alive: Some(alive) });
         }
         Err(Failure::new("begin a session in", &self.path, io::ErrorKind::ResourceBusy.into()))
+    }
+
+    /// Removes the files of dead sessions, looking at no more than `sessions_max` of them.
+    pub(crate) fn sweep(&self, sessions_max: usize) -> Result<Leftovers, Failure> {
+        let names = folder::names(&*self.disk, &self.folder, Path::new(".")).context("list", &self.path)?;
+        let mut sessions: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for name in names.into_iter().filter_map(|listed| listed.name.into_string().ok()) {
+            if let Some(session) = session_of(&name) {
+                sessions.entry(session.to_owned()).or_default().push(name);
+            }
+        }
+        let mut leftovers = Leftovers::default();
+        for (session, names) in sessions.into_iter().take(sessions_max) {
+            // a held lock is a live writer; a lock that we get is a dead one's, and is nobody's again
+            let Ok(guard) = self.locks.acquire(&session_lock(&session), Mode::Exclusive, &Wait::none()) else {
+                leftovers.in_use += names.len() as u64;
+                continue;
+            };
+            for name in names {
+                if larder_system::retry(|| self.disk.remove_file(&self.folder, Path::new(&name))).is_ok() {
+                    leftovers.removed += 1;
+                }
+            }
+            let _ = guard.retire();
+        }
+        Ok(leftovers)
     }
 
     /// Whether files come out with less than mode 0600, as under a umask of 0277.

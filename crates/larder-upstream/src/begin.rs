@@ -12,6 +12,7 @@ use larder_system::{Replace, host_name};
 use crate::file::{self, Header, Id, Outcome, Seen, What};
 use crate::flight::{self, Flight, Published};
 use crate::flights::{Flights, election_lock, file_name, is_alive, wall_ms};
+use crate::met::{Begun, Met};
 use crate::patience::{End, Patience};
 use crate::terms::Terms;
 use crate::turn::{Carried, Turn, Waited};
@@ -132,24 +133,28 @@ pub(crate) fn run<T>(
     flights: &Flights,
     key: &Key,
     terms: &Terms,
+    met: Option<Met>,
     look: impl FnMut() -> Result<Option<T>, GetError>,
 ) -> Result<Turn<T>, Error> {
-    let patience = Patience::new(key, &terms.wait, &**flights.store().clock());
-    let (name, waited) = (file_name(key), Waited::default());
-    let mut call = Call { flights, key, terms, name, look, patience, waited };
-    let mut moves = 0;
-    for _ in 0..ROUNDS_MAX {
-        call.patience.still_wanted(call.waited.holder.as_ref())?;
-        let annex = flights.annex()?;
-        match call.round(&annex) {
-            Ok(Some(turn)) => return Ok(turn),
-            Ok(None) => {}
-            // a root that vanishes fails in many ways
-            Err(error) if error.is_contention() || moves >= MOVES_MAX || annex.is_current() => return Err(error),
-            Err(_) => moves += 1,
+    let mut call = Call::new(flights, key, terms, look);
+    let mut met = met;
+    loop {
+        met = match call.advance(met)? {
+            Begun::Turn(turn) => return Ok(turn),
+            Begun::Met(met) => call.wait_for_end(&met)?.then_some(met),
         }
     }
-    Err(Error::Overtaken { key: key.clone(), rounds: ROUNDS_MAX })
+}
+
+/// The same up to the moment at which a wait for somebody's flight would begin.
+pub(crate) fn at_once<T>(
+    flights: &Flights,
+    key: &Key,
+    terms: &Terms,
+    met: Option<Met>,
+    look: impl FnMut() -> Result<Option<T>, GetError>,
+) -> Result<Begun<T>, Error> {
+    Call::new(flights, key, terms, look).advance(met)
 }
 
 /// One caller's call.
@@ -161,46 +166,134 @@ struct Call<'a, L> {
     look: L,
     patience: Patience<'a>,
     waited: Waited,
+    rounds: u32,
+    moves: u32,
 }
 
-impl<T, L: FnMut() -> Result<Option<T>, GetError>> Call<'_, L> {
+/// What a look at a flight's file comes to.
+enum Judged<T> {
+    /// It is under way; whether its answer will be this caller's.
+    UnderWay { joins: bool },
+    /// It is not, and this follows; `None` to look again.
+    Over(Option<Turn<T>>),
+}
+
+impl<'a, T, L: FnMut() -> Result<Option<T>, GetError>> Call<'a, L> {
+    fn new(flights: &'a Flights, key: &'a Key, terms: &'a Terms, look: L) -> Self {
+        let patience = Patience::new(key, &terms.wait, &**flights.store().clock());
+        let (name, waited) = (file_name(key), Waited::default());
+        Self { flights, key, terms, name, look, patience, waited, rounds: 0, moves: 0 }
+    }
+
+    /// As far as it goes without a wait for a flight.
+    fn advance(&mut self, met: Option<Met>) -> Result<Begun<T>, Error> {
+        if let Some(met) = met
+            && let Some(begun) = self.resume(met)?
+        {
+            return Ok(begun);
+        }
+        while self.rounds < ROUNDS_MAX {
+            self.rounds += 1;
+            self.patience.still_wanted(self.waited.holder.as_ref())?;
+            let annex = self.flights.annex()?;
+            match self.round(&annex) {
+                Ok(Some(begun)) => return Ok(begun),
+                Ok(None) => {}
+                // a root that vanishes fails in many ways
+                Err(error) if error.is_contention() || self.moves >= MOVES_MAX || annex.is_current() => {
+                    return Err(error);
+                }
+                Err(_) => self.moves += 1,
+            }
+        }
+        Err(Error::Overtaken { key: self.key.clone(), rounds: ROUNDS_MAX })
+    }
+
+    /// What has become of a flight that this caller has met before; `None` to look what there is now.
+    fn resume(&mut self, met: Met) -> Result<Option<Begun<T>>, Error> {
+        self.patience.still_wanted(Some(&met.header.holder()))?;
+        match self.end_of(&met) {
+            Ok(Some(turn)) => Ok(turn.map(Begun::Turn)),
+            Ok(None) => Ok(Some(Begun::Met(met))),
+            Err(error) if error.is_contention() || met.annex.is_current() => Err(error),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// What a flight that was met has left to this caller; `None` when it is still under way.
+    fn end_of(&mut self, met: &Met) -> Result<Option<Option<Turn<T>>>, Error> {
+        if is_alive(&met.annex, &met.header.id)? {
+            // nobody's end is waited for in a root that nobody finds any more
+            return Ok((!met.annex.is_current()).then_some(None));
+        }
+        if self.waited.flights == 0 {
+            // seen under way by an earlier part of this call
+            (self.waited.flights, self.waited.holder) = (1, Some(met.header.holder()));
+        }
+        Ok(Some(match self.outcome(&met.annex, &met.seen)? {
+            Some(outcome) if met.joins => self.take(&met.header, outcome)?,
+            // not this caller's; or none, and then somebody is elected
+            _ => None,
+        }))
+    }
+
     /// One look at what there is under the flight's name, and what follows from it; `None` to look again.
-    fn round(&mut self, annex: &Annex) -> Result<Option<Turn<T>>, Error> {
-        let Some(seen) = Seen::open(annex, &self.name)? else { return self.lead(annex, Replace::No) };
-        let turn = match &seen.what {
-            What::Flight { header, is_ending, .. } => self.meet(annex, &seen, header, *is_ending),
+    fn round(&mut self, annex: &Annex) -> Result<Option<Begun<T>>, Error> {
+        let Some(seen) = Seen::open(annex, &self.name)? else {
+            return Ok(self.lead(annex, Replace::No)?.map(Begun::Turn));
+        };
+        match (self.judge(annex, &seen), &seen.what) {
+            (Ok(Judged::UnderWay { joins }), What::Flight { header, .. }) => {
+                let header = header.clone();
+                Ok(Some(Begun::Met(Met { annex: annex.clone(), seen, header, joins })))
+            }
+            (judged, _) => {
+                seen.close(annex);
+                Ok(match judged? {
+                    Judged::Over(turn) => turn.map(Begun::Turn),
+                    Judged::UnderWay { .. } => None,
+                })
+            }
+        }
+    }
+
+    fn judge(&mut self, annex: &Annex, seen: &Seen) -> Result<Judged<T>, Error> {
+        match &seen.what {
+            What::Flight { header, is_ending, .. } => self.meet(annex, seen, header, *is_ending),
             What::Foreign => {
                 tracing::warn!(path = %annex.path_of(&self.name), "not a flight's file: it is replaced");
-                self.succeed(annex, &seen, None)
+                Ok(Judged::Over(self.succeed(annex, seen, None)?))
             }
-            What::Newer(id) => self.leave(annex, &seen, id.as_ref()),
+            What::Newer(id) => Ok(Judged::Over(self.leave(annex, seen, id.as_ref())?)),
             What::Folder => Err(Error::Folder { path: annex.path_of(&self.name) }),
-        };
-        seen.close(annex);
-        turn
+        }
     }
 
     /// There is a flight, or there was one.
-    fn meet(&mut self, annex: &Annex, seen: &Seen, header: &Header, is_ending: bool) -> Result<Option<Turn<T>>, Error> {
+    fn meet(&mut self, annex: &Annex, seen: &Seen, header: &Header, is_ending: bool) -> Result<Judged<T>, Error> {
         let flies = is_alive(annex, &header.id)?;
         if is_ending && !flies {
-            return self.after(annex, seen, header);
+            return Ok(Judged::Over(self.after(annex, seen, header)?));
         }
         // what ended before this caller came is not its answer, nor what began before an invalidation that it knows of
         let joins = !is_ending && self.is_current(header, &self.terms.tags)?;
-        if flies && !self.wait_for_end(annex, &header.id, &header.holder())? {
-            return Ok(None);
+        if flies {
+            return Ok(Judged::UnderWay { joins });
         }
-        match self.outcome(annex, seen)? {
-            None if flies => Ok(None),
-            None => self.succeed(annex, seen, Some(header)),
-            Some(_) if !joins => Ok(None),
-            Some(outcome) => self.take(header, outcome),
-        }
+        Ok(Judged::Over(match self.outcome(annex, seen)? {
+            None => self.succeed(annex, seen, Some(header))?,
+            Some(_) if !joins => None,
+            Some(outcome) => self.take(header, outcome)?,
+        }))
+    }
+
+    /// Waits for the end of a flight; false when the root went away under it.
+    fn wait_for_end(&mut self, met: &Met) -> Result<bool, Error> {
+        self.wait_for_lock(&met.annex, &met.header.id, &met.header.holder())
     }
 
     /// Waits until the flight's lock is free; false when the root went away under it.
-    fn wait_for_end(&mut self, annex: &Annex, id: &Id, holder: &Holder) -> Result<bool, Error> {
+    fn wait_for_lock(&mut self, annex: &Annex, id: &Id, holder: &Holder) -> Result<bool, Error> {
         self.waited.holder = Some(holder.clone());
         let lock = id.lock();
         let end = self.patience.wait_for(annex, holder, None, |wait| annex.locks().wait_until_free(&lock, wait))?;
@@ -301,7 +394,7 @@ impl<T, L: FnMut() -> Result<Option<T>, GetError>> Call<'_, L> {
         if let Some(id) = id
             && is_alive(annex, id)?
         {
-            self.wait_for_end(annex, id, &Holder::unknown())?;
+            self.wait_for_lock(annex, id, &Holder::unknown())?;
             return Ok(None);
         }
         if seen.is_still(annex, &self.name)? {

@@ -8,6 +8,7 @@ use larder_lock::{Wait, acquire};
 use larder_storage::{Annex, GetError, Key, Store, annex};
 
 use crate::file::Id;
+use crate::met::Begun;
 use crate::terms::Terms;
 use crate::turn::Turn;
 use crate::{begin, sweep, under_way};
@@ -62,7 +63,21 @@ impl Flights {
         terms: &Terms,
         look: impl FnMut() -> Result<Option<T>, GetError>,
     ) -> Result<Turn<T>, begin::Error> {
-        begin::run(self, key, terms, look)
+        begin::run(self, key, terms, None, look)
+    }
+
+    /// The same up to the moment at which it would wait for somebody's flight: that is handed out instead, for a thread
+    /// that may wait. What else it may have to wait for is over in an instant, or concerns a leader that is dead.
+    ///
+    /// # Errors
+    /// [`begin::Error`].
+    pub fn begin_at_once<T>(
+        &self,
+        key: &Key,
+        terms: &Terms,
+        look: impl FnMut() -> Result<Option<T>, GetError>,
+    ) -> Result<Begun<T>, begin::Error> {
+        begin::at_once(self, key, terms, None, look)
     }
 
     /// What is in flight now, in no particular order, and what failures are remembered. Makes nothing.

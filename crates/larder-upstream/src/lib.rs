@@ -10,6 +10,7 @@ pub mod begin;
 mod failure;
 mod flight;
 mod life;
+mod met;
 pub mod sweep;
 pub mod under_way;
 
@@ -23,6 +24,7 @@ pub use file::Error as FileError;
 pub use flight::Flight;
 pub use flights::Flights;
 pub use life::{DEFAULT_TTL, Life};
+pub use met::{Begun, Met};
 pub use terms::Terms;
 pub use turn::{Carried, Turn, Waited};
 pub use under_way::UnderWay;

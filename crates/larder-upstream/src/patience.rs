@@ -76,10 +76,8 @@ impl<'a> Patience<'a> {
         let began = self.passed();
         let mut audience = Audience::new(self.wait, self.key, holder);
         loop {
-            let left = match at_most {
-                Some(at_most) => shorter(self.left(), at_most.saturating_sub(self.passed().saturating_sub(began))),
-                None => self.left(),
-            };
+            let rest = at_most.map(|at_most| at_most.saturating_sub(self.passed().saturating_sub(began)));
+            let left = rest.map_or(self.left(), |rest| shorter(self.left(), rest));
             let piece = shorter(left, PIECE);
             let slept = match attempt(&audience.inner(self.wait, piece)) {
                 Ok(got) => {
@@ -98,7 +96,8 @@ impl<'a> Patience<'a> {
                 self.slept += slept;
             }
             if piece == left {
-                if at_most.is_some() {
+                // the caller's own time may be up before: then there is none for what would come after
+                if rest.map(Bound::from_duration) == Some(left) {
                     return Ok(End::Expired);
                 }
                 audience.tell(&Event::TimedOut { holder, waited: self.passed() });

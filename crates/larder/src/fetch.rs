@@ -309,7 +309,7 @@ impl Call {
             self.has_joined = true;
             match ended {
                 Ended::Landed(Landed::Alone) if joins => {
-                    let landed = tokio::spawn(self.plan().fly_alone(fetch, None, None)).await;
+                    let landed = tokio::spawn(self.plan().fly_alone(fetch, None, None, None)).await;
                     return self.own(landed.unwrap_or(Landed::Dropped));
                 }
                 Ended::Landed(Landed::Document(arrival)) if joins && self.may_take(&arrival).await? => {
@@ -343,7 +343,7 @@ impl Call {
                 }
             };
             let why = if is_refresh { Forward::Request } else { why };
-            let now = || inner.store.token().ok();
+            let now = || inner.generation();
             let may_join = |since: Option<Token>| match since {
                 Some(since) => is_current(&inner, since, &key, &tags),
                 // a root without generations: nothing can be told of what others invalidate

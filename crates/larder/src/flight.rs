@@ -6,19 +6,25 @@ use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use larder_lock::{Bound, Cancellation, Event, Observer, Origin, Wait};
-use larder_storage::{GetError, Key, Metadata, Put, Tag, Token, put};
+use larder_lock::Wait;
+use larder_storage::{Key, Metadata, Put, Tag, Token, put};
 use larder_upstream::tasks::Lead;
 use larder_upstream::{Class, Failure, Flight, Life, Turn, Waited, begin};
-use tokio::task::{JoinError, spawn_blocking};
+use tokio::task::spawn_blocking;
 
 use crate::counters::Counter;
 use crate::document::Document;
-use crate::fetch::{Context, Fetched, GRACE};
-use crate::inner::{Identity, Inner, Looked};
+use crate::fetch::{Context, Fetched};
+use crate::inner::{Identity, Inner};
+use crate::turn::Unbegun;
+
+/// How long a document must be fresh for those who wait in other processes to find it so in the store: nearer to its end
+/// it is handed to them as well.
+const HAND_ON_BELOW: Duration = Duration::from_secs(1);
+/// How long storing waits for another writer of the key, when there is so much time.
+const STORE_WAIT: Duration = Duration::from_secs(10);
 
 /// A caller's fetch, ready to be made.
 pub(crate) type Fetch = Box<dyn FnOnce(Context) -> Fetching + Send>;
@@ -83,7 +89,7 @@ impl Plan {
             Ok(Ok(Turn::Carried { document, waited })) => {
                 let otherwise = Life::new(self.inner.wall(), self.ttl, Duration::ZERO);
                 let (document, token) = Document::of_carried(document, otherwise);
-                let detail = Some("not stored by the process that fetched it".into());
+                let detail = Some("handed on by the process that fetched it".into());
                 let (token, is_stored, is_own, is_bypass) = (Some(token), false, false, false);
                 let arrival = Arrival { document, token, is_stored, is_own, is_bypass, detail, waited };
                 land(lead, Landed::Document(Arc::new(arrival)))
@@ -93,7 +99,7 @@ impl Plan {
             }
             Ok(Ok(_)) => {
                 lead.land(Landed::Alone);
-                self.fly_alone(fetch, None, None).await
+                self.fly_alone(fetch, None, None, None).await
             }
             Ok(Err(error)) if error.is_contention() => {
                 // others may be more patient: they enter again, and one of them leads
@@ -103,9 +109,12 @@ impl Plan {
             Ok(Err(error)) => {
                 let key = &self.key;
                 tracing::warn!(%key, error = &error as &dyn std::error::Error, "fetched without the other processes");
-                if lead.commit(None) {
+                // also a root that cannot be written tells what is invalidated while it is being fetched
+                let inner = Arc::clone(&self.inner);
+                let Ok(token) = spawn_blocking(move || inner.generation()).await else { return Landed::Dropped };
+                if lead.commit(token) {
                     let detail = format!("not stored: {error}");
-                    self.fly_alone(fetch, Some(lead), Some(detail.into())).await
+                    self.fly_alone(fetch, Some(lead), token, Some(detail.into())).await
                 } else {
                     Landed::Dropped
                 }
@@ -117,7 +126,13 @@ impl Plan {
     }
 
     /// The same where it cannot be shared with other processes, or with nobody; nothing is stored.
-    pub(crate) async fn fly_alone(self, fetch: Fetch, lead: Option<Lead<Landed>>, detail: Option<Detail>) -> Landed {
+    pub(crate) async fn fly_alone(
+        self,
+        fetch: Fetch,
+        lead: Option<Lead<Landed>>,
+        token: Option<Token>,
+        detail: Option<Detail>,
+    ) -> Landed {
         let Self { inner, key, tags, ttl, deadline, .. } = self;
         let fetched = call(&inner, &key, fetch, deadline).await;
         let landed = match fetched {
@@ -126,7 +141,7 @@ impl Plan {
                 let metadata = metadata(life, &tags, &fetched).unwrap_or_default();
                 inner.counters.add(Counter::NotStored, 1);
                 let document = Document { body: fetched.body, metadata: Arc::new(metadata), life };
-                let (token, is_stored, is_own, is_bypass) = (None, false, true, true);
+                let (is_stored, is_own, is_bypass) = (false, true, true);
                 let detail = detail.or(Some("may not be shared".into()));
                 let waited = Waited::default();
                 Landed::Document(Arc::new(Arrival { document, token, is_stored, is_own, is_bypass, detail, waited }))
@@ -153,7 +168,7 @@ impl Plan {
             Ok((fetched, took)) => {
                 // whoever comes from here on looks at the store when this is over
                 lead.close();
-                let publication = Publication { inner, key, tags, ttl, fetched, took, waited };
+                let publication = Publication { inner, key, tags, ttl, deadline, fetched, took, waited };
                 let published = spawn_blocking(move || publication.publish(flight)).await;
                 let Ok((own, others)) = published else { return Landed::Dropped };
                 lead.land(others);
@@ -175,69 +190,6 @@ impl Plan {
             }
         }
     }
-
-    /// The turn among all processes: at first as a piece of blocking work that ends where a wait would begin, then, if
-    /// there is somebody to wait for, in a thread of its own.
-    async fn begin(&self, cancellation: &Cancellation) -> Result<Result<Turn<Document>, begin::Error>, Unbegun> {
-        let until = self.inner.monotonic().saturating_add(self.wait).min(self.deadline);
-        let impatient = Arc::new(Impatient::default());
-        let wait = Wait::forever().cancelled_by(&impatient.cancellation).observed_by(impatient.clone());
-        let turn = spawn_blocking(self.turn(until, wait)).await?;
-        if !matches!(turn, Err(begin::Error::Cancelled { .. })) || !impatient.has_met_somebody.load(Ordering::Relaxed) {
-            return Ok(turn);
-        }
-        let mut left = CancelOnDrop(Some(cancellation));
-        let watch = Arc::new(Watch { waiting: Arc::clone(&self.inner.elsewhere), has_begun: AtomicBool::new(false) });
-        let wait = Wait::forever().cancelled_by(cancellation).observed_by(watch);
-        let work = self.inner.threads.run(self.turn(until, wait));
-        // the wait ends by itself, but begins only when there is a thread for it
-        let bound = until.saturating_sub(self.inner.monotonic());
-        let turn = tokio::time::timeout(bound.saturating_add(GRACE), work).await;
-        left.0 = None;
-        match turn {
-            Ok(turn) => Ok(turn?),
-            Err(_) => Ok(Err(begin::Error::TimedOut {
-                key: self.key.clone(),
-                waited: bound,
-                bound: Bound::from_duration(self.wait),
-                origin: Origin::Caller,
-                holder: Box::default(),
-            })),
-        }
-    }
-
-    /// A turn that waits until this moment at most, otherwise as `wait` says.
-    fn turn(
-        &self,
-        until: Duration,
-        wait: Wait,
-    ) -> impl FnOnce() -> Result<Turn<Document>, begin::Error> + Send + 'static {
-        let (inner, key, refused) = (Arc::clone(&self.inner), self.key.clone(), self.refused);
-        let tags = self.tags.clone();
-        move || {
-            let bound = Bound::from_duration(until.saturating_sub(inner.monotonic()));
-            let terms = larder_upstream::Terms::new().wait(bounded(&wait, bound)).tags(tags);
-            let look = || -> Result<Option<Document>, GetError> {
-                Ok(match inner.look(&key)? {
-                    Looked::Fresh(document, identity) if Some(identity) != refused => Some(document),
-                    _ => None,
-                })
-            };
-            inner.flights.begin(&key, &terms, look)
-        }
-    }
-}
-
-/// The same wait with another bound.
-fn bounded(wait: &Wait, bound: Bound) -> Wait {
-    let mut bounded = Wait::new(bound);
-    if let Some(cancellation) = wait.cancellation() {
-        bounded = bounded.cancelled_by(cancellation);
-    }
-    match wait.observer() {
-        Some(observer) => bounded.observed_by(Arc::clone(observer)),
-        None => bounded,
-    }
 }
 
 fn land(lead: Lead<Landed>, landed: Landed) -> Landed {
@@ -245,77 +197,10 @@ fn land(lead: Lead<Landed>, landed: Landed) -> Landed {
     landed
 }
 
-/// Why there was no turn.
-enum Unbegun {
-    RuntimeEnds,
-    NoThread(std::io::Error),
-}
-
-impl From<JoinError> for Unbegun {
-    fn from(_: JoinError) -> Self {
-        Self::RuntimeEnds
-    }
-}
-
-impl From<std::io::Error> for Unbegun {
-    fn from(error: std::io::Error) -> Self {
-        Self::NoThread(error)
-    }
-}
-
 /// Abandons a flight, which touches the disk.
 async fn give_up(flight: Flight) {
     // when the runtime ends, the flight is dropped with the work
     let _ = spawn_blocking(move || drop(flight)).await;
-}
-
-/// Ends a wait as soon as it begins.
-#[derive(Default)]
-struct Impatient {
-    cancellation: Cancellation,
-    has_met_somebody: AtomicBool,
-}
-
-impl Observer for Impatient {
-    fn observe(&self, _key: &str, event: &Event<'_>) {
-        if matches!(event, Event::Started { .. }) {
-            self.has_met_somebody.store(true, Ordering::Relaxed);
-            self.cancellation.cancel();
-        }
-    }
-}
-
-/// Counts itself as long as it waits.
-struct Watch {
-    waiting: Arc<AtomicUsize>,
-    has_begun: AtomicBool,
-}
-
-impl Observer for Watch {
-    fn observe(&self, _key: &str, event: &Event<'_>) {
-        if matches!(event, Event::Started { .. }) && !self.has_begun.swap(true, Ordering::Relaxed) {
-            self.waiting.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        if *self.has_begun.get_mut() {
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
-        }
-    }
-}
-
-/// Ends a wait in a thread when the task that it is for is dropped with its runtime.
-struct CancelOnDrop<'a>(Option<&'a Cancellation>);
-
-impl Drop for CancelOnDrop<'_> {
-    fn drop(&mut self) {
-        if let Some(cancellation) = self.0 {
-            cancellation.cancel();
-        }
-    }
 }
 
 /// Why there is nothing from upstream.
@@ -365,6 +250,7 @@ struct Publication {
     key: Key,
     tags: Vec<Tag>,
     ttl: Duration,
+    deadline: Duration,
     fetched: Fetched,
     took: Duration,
     waited: Waited,
@@ -373,9 +259,9 @@ struct Publication {
 impl Publication {
     /// Stores it if it may be, and ends the flight; for its own caller, and for those who joined.
     fn publish(self, flight: Flight) -> (Landed, Landed) {
-        let Self { inner, key, tags, ttl, fetched, took, waited } = self;
-        let token = flight.token();
-        let life = Life::new(inner.wall(), fetched.ttl.unwrap_or(ttl), took);
+        let Self { inner, key, tags, ttl, deadline, fetched, took, waited } = self;
+        let (token, ttl) = (flight.token(), fetched.ttl.unwrap_or(ttl));
+        let life = Life::new(inner.wall(), ttl, took);
         let made = metadata(life, &tags, &fetched);
         let arrival = |metadata: Metadata, is_stored, detail| {
             inner.counters.add(if is_stored { Counter::Stored } else { Counter::NotStored }, 1);
@@ -392,14 +278,20 @@ impl Publication {
             }
         };
         let detail = if fetched.store {
-            let put = Put::new().fetched_in(token).metadata(metadata.clone()).durability(inner.settings.durability);
+            let wait = Wait::up_to(deadline.saturating_sub(inner.monotonic()).min(STORE_WAIT));
+            let put = Put::new().fetched_in(token).metadata(metadata.clone()).wait(wait);
+            let put = put.durability(inner.settings.durability);
             stored(&inner, &key, inner.store.put(&key, &fetched.body, &put))
         } else {
             Err("not to be stored".into())
         };
         let landed = match detail {
             Ok(detail) => {
-                flight.land();
+                if ttl < HAND_ON_BELOW {
+                    flight.carry(&fetched.body, &metadata);
+                } else {
+                    flight.land();
+                }
                 arrival(metadata, true, detail)
             }
             Err(detail) => {

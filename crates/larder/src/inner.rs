@@ -79,6 +79,12 @@ impl Inner {
         self.store.clock().monotonic()
     }
 
+    /// The generation of this moment, also of a root that can only be read; `None` where there is none. Blocks as long as
+    /// a cheap system call does.
+    pub(crate) fn generation(&self) -> Option<Token> {
+        self.store.token().ok().or_else(|| self.store.token_if_present().ok().flatten())
+    }
+
     /// A copy in memory that is fresh and still what the disk has: one cheap system call.
     pub(crate) fn in_memory(&self, key: &Key) -> Option<(Document, SystemTime)> {
         let memory = self.memory.as_ref()?;

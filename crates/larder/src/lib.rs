@@ -75,6 +75,7 @@ mod coarse;
 mod flight;
 mod inner;
 mod memory;
+mod turn;
 
 pub use builder::Builder;
 pub use cache::{Cache, Stats};

@@ -1,6 +1,6 @@
 //! Starting a command, and why it cannot be started.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::SyncSender;
@@ -9,12 +9,12 @@ use super::{Event, platform};
 use crate::exit::{Exit, Failed};
 use crate::group::Group;
 
-/// Why a command did not start. It names the program and none of its arguments.
+/// Why a command did not start. It names the program, if that is a name, and none of its arguments.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum StartError {
     /// There is none of that name.
-    #[error("command {program:?} was not found: check its name and PATH")]
+    #[error("{} was not found: {}", named(program), advice(program))]
     NotFound {
         /// Its name.
         program: OsString,
@@ -23,7 +23,7 @@ pub(crate) enum StartError {
         source: io::Error,
     },
     /// It is there, and cannot be executed.
-    #[error("command {program:?} cannot be executed")]
+    #[error("{} cannot be executed", named(program))]
     NotExecutable {
         /// Its name.
         program: OsString,
@@ -32,7 +32,7 @@ pub(crate) enum StartError {
         source: io::Error,
     },
     /// A thread that attends it could not be started.
-    #[error("command {program:?} cannot be attended")]
+    #[error("{} cannot be attended", named(program))]
     Unattended {
         /// Its name.
         program: OsString,
@@ -51,6 +51,16 @@ impl StartError {
         }
     }
 
+    /// What others may be told, and files may keep: no word of the command line.
+    pub(crate) fn unnamed(&self) -> String {
+        let (what, source) = match self {
+            Self::NotFound { source, .. } => ("was not found", source),
+            Self::NotExecutable { source, .. } => ("cannot be executed", source),
+            Self::Unattended { source, .. } => ("cannot be attended", source),
+        };
+        format!("the command {what}: {source}")
+    }
+
     /// The code that shells use for it.
     pub(crate) const fn exit(&self) -> Exit {
         match self {
@@ -58,6 +68,25 @@ impl StartError {
             Self::NotExecutable { .. } => Exit::NOT_EXECUTABLE,
             Self::Unattended { .. } => Exit::FAILURE,
         }
+    }
+}
+
+/// Whether a word can be shown: one with spaces or an equal sign is a whole command line, or a variable's value, where a
+/// program was to stand, and may hold a secret.
+fn is_name(program: &OsStr) -> bool {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-+~".contains(byte) || !byte.is_ascii();
+    program.as_encoded_bytes().iter().all(is_plain)
+}
+
+fn named(program: &OsStr) -> String {
+    if is_name(program) { format!("command {program:?}") } else { "the command".to_owned() }
+}
+
+fn advice(program: &OsStr) -> &'static str {
+    if is_name(program) {
+        "check its name, PATH, and the interpreter that a script begins with"
+    } else {
+        "give the program and each argument as words of their own, or `sh -c` and a script"
     }
 }
 

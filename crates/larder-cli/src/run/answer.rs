@@ -67,6 +67,8 @@ pub(crate) fn end(
 ) -> Result<Exit, Failed> {
     output.status(outcome);
     let ended = match taken {
+        // a full disk is not the command's doing, however it ended when its pipe was closed
+        Taken::Refused(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(unwritten(error)),
         Taken::Refused(error) => Err(unwritten(error)),
         Taken::Passed if output.json => end_json(output, &About { key, exit: exit.code(), outcome }),
         _ => Ok(()),

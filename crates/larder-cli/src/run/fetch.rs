@@ -170,6 +170,8 @@ fn failed(
         None if failure.class == Class::Unavailable => Exit::UNAVAILABLE,
         None => Exit::FAILURE,
     };
+    let detail = remembered.then_some("remembered".into());
+    let outcome = &Outcome { detail, ..outcome.clone() };
     call.output.raw(&failure.stderr);
     if !failure.stderr.is_empty() && failure.exit.is_some() {
         return answer::give(call.output, Some(key), &[], outcome, exit);

@@ -87,7 +87,7 @@ pub(super) fn lead(
         Ok(ran) => run.finish(&key, ran, signals),
         Err(error) => {
             let exit = CommandExit::Code(error.exit().code().into());
-            run.fail(&Failure { exit: Some(exit), ..Failure::new(Class::Command, chain(&error)) });
+            run.fail(&Failure { exit: Some(exit), ..Failure::new(Class::Command, error.unnamed()) });
             Err(error.into())
         }
     }

@@ -1,8 +1,9 @@
 //! Signals of Unix, as values on a thread.
 
 use std::io;
+use std::sync::Arc;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGKILL, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGKILL, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
 /// What a terminal sends for Ctrl-C.
@@ -19,6 +20,13 @@ pub(super) fn listen(heard: impl Fn(i32) + Send + 'static) -> io::Result<()> {
     let mut signals = Signals::new(wanted)?;
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || signals.forever().for_each(heard))?;
     Ok(())
+}
+
+/// A write beyond a limit of file sizes (`ulimit -f`) fails from now on, as any other does, instead of ending this process:
+/// the command that it attends runs all the same. The command itself gets the signal's default back.
+pub(crate) fn outlive_file_limits() {
+    // without it, all that is lost is what was so before
+    let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
 }
 
 /// The signals that this process was started to ignore, as bits; the child is to ignore them too. Only Linux tells.

@@ -156,6 +156,13 @@ pub(crate) struct Writing {
     pub(crate) quarantine: Quarantine,
 }
 
+impl Writing {
+    /// The locks, and their folder.
+    pub(crate) fn locks(&self) -> (Locks, Arc<Handle>) {
+        (self.locks.clone(), Arc::clone(&self.lock_folder))
+    }
+}
+
 /// A file that this process has published and not closed.
 #[derive(Debug)]
 pub(crate) struct Kept {
@@ -280,9 +287,9 @@ impl Root {
         self.writing.get()
     }
 
-    /// The locks alone, for writers of something else than entries; `None` where their folder is not there yet. Nothing
+    /// The locks and their folder alone, for writers of something else than entries; `None` where their folder is not there yet. Nothing
     /// is made or synced.
-    pub(crate) fn locks_if_present(&self) -> Result<Option<Locks>, Error> {
+    pub(crate) fn locks_if_present(&self) -> Result<Option<(Locks, Arc<Handle>)>, Error> {
         if !self.around.writable {
             return Err(Error::ReadOnly { path: self.path.clone() });
         }
@@ -290,12 +297,13 @@ impl Root {
         Ok(self.existing_locks()?)
     }
 
-    /// The locks, also for those who only read and take none; `None` when there are none.
-    pub(crate) fn existing_locks(&self) -> Result<Option<Locks>, Failure> {
+    /// The locks and their folder, also for those who only read and take none; `None` when there are none.
+    pub(crate) fn existing_locks(&self) -> Result<Option<(Locks, Arc<Handle>)>, Failure> {
         if let Some(writing) = self.writing.get() {
-            return Ok(Some(writing.locks.clone()));
+            return Ok(Some(writing.locks()));
         }
-        Ok(self.existing(LOCKS)?.map(|folder| self.locks_in(Arc::new(folder))))
+        let Some(folder) = self.existing(LOCKS)?.map(Arc::new) else { return Ok(None) };
+        Ok(Some((self.locks_in(Arc::clone(&folder)), folder)))
     }
 
     fn locks_in(&self, folder: Arc<Handle>) -> Locks {

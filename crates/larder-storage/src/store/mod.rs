@@ -29,6 +29,7 @@ use crate::generation::{Standing, Token};
 use crate::invalidate::{self, Invalidation};
 use crate::key::Key;
 use crate::root::{self, Root, Surroundings};
+use crate::stamps::Stamps;
 
 /// How often a long-lived store looks whether its root is still the folder of that name.
 const LOOK_EVERY_MS: u64 = 500;
@@ -156,6 +157,16 @@ impl Store {
             Some(stamps) => Ok(stamps.token()?),
             None => Err(root::Error::Replaced { path: self.path.clone() }.into()),
         }
+    }
+
+    /// The generation now, for those who only read: `None` when there is no root, or none with a record of invalidations.
+    /// Makes nothing.
+    ///
+    /// # Errors
+    /// The root or its record of invalidations cannot be read.
+    pub fn token_if_present(&self) -> Result<Option<Token>, invalidate::Error> {
+        let Some(root) = self.reading()? else { return Ok(None) };
+        Ok(root.stamps()?.map(Stamps::token).transpose()?)
     }
 
     /// What the invalidations since `token` say of `key` with `tags`: whether what was fetched in that generation may

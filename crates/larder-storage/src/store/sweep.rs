@@ -1,6 +1,5 @@
 //! Sweeping: leftovers of the dead go, those of the living stay. Who is alive, a held lock says.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,13 +12,11 @@ use super::get::Read;
 use super::list::header_at;
 use super::verify::Damage;
 use super::walk::{Found, Walk};
-use crate::failure::{Context, Failure};
-use crate::folder;
+use crate::failure::Context;
 use crate::generation::Standing;
 use crate::location::Location;
 use crate::put::Error;
-use crate::root::{ENTRIES, Root, TEMPORARY, Writing};
-use crate::temporary::{session_lock, session_of};
+use crate::root::{ENTRIES, Root, Writing};
 
 /// The most lock files looked at in one sweep.
 const LOCKS_MAX: usize = 1_000_000;
@@ -41,7 +38,7 @@ pub struct Swept {
 }
 
 impl Store {
-    /// Removes what nobody needs: temporary files of dead writers, entries that hard invalidations made absent, empty
+    /// Removes what nobody needs: temporary files of dead writers (which each process that writes looks for once, too), entries that hard invalidations made absent, empty
     /// folders, lock files that nobody holds. Nothing that a live process works on is touched.
     ///
     /// # Errors
@@ -51,7 +48,8 @@ impl Store {
         let Some(_) = self.reading()? else { return Ok(swept) };
         let root = self.prepared_now()?;
         let writing = root.writing()?;
-        sweep_temporaries(&root, writing, &mut swept)?;
+        let leftovers = writing.temporaries.sweep(usize::MAX)?;
+        (swept.temporaries, swept.in_use) = (leftovers.removed, leftovers.in_use);
         sweep_entries(&root, writing, &mut swept)?;
         match writing.locks.sweep(LOCKS_MAX) {
             Ok(counts) => swept.locks = counts.removed as u64,
@@ -91,32 +89,6 @@ impl Store {
             _ => false,
         }
     }
-}
-
-fn sweep_temporaries(root: &Root, writing: &Writing, swept: &mut Swept) -> Result<(), Failure> {
-    let tmp = &writing.temporaries;
-    let names = folder::names(root.disk(), &tmp.folder, Path::new(".")).context("list", root.path.join(TEMPORARY))?;
-    let mut sessions: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for listed in names {
-        let Ok(name) = listed.name.into_string() else { continue };
-        if let Some(session) = session_of(&name) {
-            sessions.entry(session.to_owned()).or_default().push(name);
-        }
-    }
-    for (session, names) in sessions {
-        // a held lock is a live writer; a lock that we get is a dead one's, and is nobody's again
-        let Ok(guard) = writing.locks.acquire(&session_lock(&session), Mode::Exclusive, &Wait::none()) else {
-            swept.in_use += names.len() as u64;
-            continue;
-        };
-        for name in names {
-            if retry(|| root.disk().remove_file(&tmp.folder, Path::new(&name))).is_ok() {
-                swept.temporaries += 1;
-            }
-        }
-        let _ = guard.retire();
-    }
-    Ok(())
 }
 
 /// Whether a name ends as those of entries do.

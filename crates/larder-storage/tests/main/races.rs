@@ -87,6 +87,24 @@ fn a_sweep_leaves_the_living_alone() {
 }
 
 #[test]
+fn what_a_killed_writer_has_left_goes_when_the_next_process_begins_to_write_and_nothing_of_its_own_stays() {
+    let scratch = Scratch::new("leftovers");
+    let root = scratch.path().to_str().unwrap();
+    put(&Store::open(scratch.utf8_path()).unwrap(), "docs/0", b"x");
+    let [mut dead, mut alive] = [(); 2].map(|()| Child::spawn_through(ENTRY, "stop-in-put", &[("root", root)]));
+    for writer in [&mut dead, &mut alive] {
+        writer.wait_until_stopped();
+    }
+    dead.kill();
+    assert_eq!(names(scratch.join("tmp")).len(), 2);
+    put(&Store::open(scratch.utf8_path()).unwrap(), "docs/1", b"x");
+    assert_eq!(names(scratch.join("tmp")).len(), 1, "the living one's");
+    alive.resume();
+    alive.wait_for_success();
+    assert_eq!(names(scratch.join("tmp")).len() + names(scratch.join("locks")).len(), 0);
+}
+
+#[test]
 fn no_reader_takes_an_old_answer_for_current_after_an_invalidation() {
     let scratch = Scratch::new("fences");
     let root = scratch.path().to_str().unwrap();

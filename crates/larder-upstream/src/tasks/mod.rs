@@ -17,4 +17,4 @@ mod group;
 mod threads;
 
 pub use group::{Ended, Group, Lead, Role, Ticket};
-pub use threads::Threads;
+pub use threads::{Permit, Threads};

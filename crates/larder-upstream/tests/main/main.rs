@@ -6,6 +6,7 @@ mod failures;
 mod fences;
 mod files;
 mod herd;
+mod met;
 mod orphans;
 mod roles;
 mod roots;

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use larder_lock::Wait;
 use larder_testkit::{Child, Scratch};
+use larder_upstream::Terms;
 
 use crate::shared::{LONG, Waiter, assert_swept, begin, flights, lead, led, long};
 
@@ -68,6 +70,27 @@ fn an_orphan_is_waited_for_no_longer_than_the_terms_say() {
     let waited = flight.waited().duration;
     assert!((Duration::from_millis(30)..LONG / 2).contains(&waited), "{waited:?}");
     flight.land();
+    release(&pipe);
+}
+
+#[test]
+fn a_caller_whose_own_wait_is_shorter_leaves_the_orphan_alone() {
+    let scratch = Scratch::new("impatient");
+    let pipe = orphan(&scratch);
+    for wait in [Wait::none(), Wait::up_to(Duration::from_millis(30))] {
+        let error = begin(&flights(&scratch), "docs/a", &Terms::new().wait(wait).orphan_wait(LONG)).unwrap_err();
+        assert!(error.is_contention(), "{error}");
+    }
+    release(&pipe);
+    drop(led(begin(&flights(&scratch), "docs/a", &long().orphan_wait(LONG))));
+}
+
+#[test]
+fn a_caller_that_waits_for_nothing_at_all_does_not_ask_for_orphans() {
+    let scratch = Scratch::new("reckless");
+    let pipe = orphan(&scratch);
+    let terms = Terms::new().wait(Wait::none()).orphan_wait(Duration::ZERO);
+    drop(led(begin(&flights(&scratch), "docs/a", &terms)));
     release(&pipe);
 }
 

@@ -78,6 +78,21 @@ fn the_folder_of_flights_removed_alone_is_made_again() {
 }
 
 #[test]
+fn a_root_emptied_in_place_takes_its_locks_along_and_new_ones_are_used() {
+    let scratch = Scratch::new("emptied");
+    let flights = crate::shared::flights(&scratch);
+    lead(&flights, "docs/a").land();
+    for entry in std::fs::read_dir(scratch.path()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { std::fs::remove_dir_all(path).unwrap() } else { std::fs::remove_file(path).unwrap() }
+    }
+    let flight = lead(&flights, "docs/a");
+    let others = crate::shared::flights(&scratch);
+    assert_eq!(others.under_way().unwrap()[0].alive, Some(true), "its lock is one that others see");
+    flight.land();
+}
+
+#[test]
 fn a_root_that_cannot_be_made_is_a_clear_error() {
     let scratch = Scratch::new("file");
     std::fs::write(scratch.join("root"), b"").unwrap();

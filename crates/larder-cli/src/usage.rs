@@ -1,0 +1,64 @@
+//! What clap has to say: help and versions are answers, all else is a mistake in the command line.
+
+use std::ffi::OsStr;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use crate::args::Global;
+use crate::exit::{Exit, Failed};
+use crate::output::{self, Output};
+
+/// A mistake in the command line, where clap's own words are not given out.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Mistake(String);
+
+/// A word where only flags may stand. It is not repeated: it belongs to a command that may hold secrets.
+const STRAY: &str = "a word stands where none may: the command goes after two dashes, as in `larder run -- make docs` or \
+    `larder lock NAME -- make docs`";
+
+/// Says it, and gives the code that it ends in.
+pub(crate) fn tell(error: &clap::Error) -> Exit {
+    let output = Output::new(&Global { json: wants_json(), ..Global::default() });
+    if !error.use_stderr() {
+        return error.print().map_or_else(|error| end(output, output::unwritten(error)), |()| Exit::OK);
+    }
+    let mistake = if is_stray(error) {
+        STRAY.to_owned()
+    } else if output.json {
+        in_one_line(error)
+    } else {
+        // whoever has closed standard error does not want to hear
+        let _ = error.print();
+        return Exit::USAGE;
+    };
+    end(output, Failed::new(Exit::USAGE, Mistake(mistake)))
+}
+
+fn end(output: Output, failed: Failed) -> Exit {
+    output.failed(&failed);
+    failed.exit()
+}
+
+/// Whether errors are wanted as JSON, on a command line that cannot be read as a whole. What follows two dashes is not ours.
+fn wants_json() -> bool {
+    std::env::args_os().skip(1).take_while(|word| word != OsStr::new("--")).any(|word| word == OsStr::new("--json"))
+}
+
+/// Whether a verb that takes a command found one of its words before the two dashes.
+fn is_stray(error: &clap::Error) -> bool {
+    let context = |kind| error.get(kind);
+    let is_word = matches!(context(ContextKind::InvalidArg), Some(ContextValue::String(word)) if !word.starts_with('-'));
+    let takes_command =
+        matches!(context(ContextKind::Usage), Some(ContextValue::StyledStr(usage)) if usage.to_string().contains("-- <CMD>"));
+    error.kind() == ErrorKind::UnknownArgument && is_word && takes_command
+}
+
+/// The mistake alone, without how the command is used.
+fn in_one_line(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let is_mistake = |line: &&str| !line.starts_with("Usage:") && !line.starts_with("For more information");
+    let lines = text.lines().take_while(is_mistake).map(str::trim).filter(|line| !line.is_empty());
+    let line = lines.collect::<Vec<_>>().join(" ");
+    line.strip_prefix("error: ").map(str::to_owned).unwrap_or(line)
+}
