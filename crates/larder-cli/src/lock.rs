@@ -86,6 +86,7 @@ pub(crate) fn run(global: &Global, terms: &Lock, output: Output) -> Result<Exit,
     let taken = locks.acquire(&terms.name, mode, &wait);
     signals.check()?;
     let guard = taken?;
+    tracing::info!(name = terms.name, "the lock is held, and the command run");
     let (sender, events) = child::events();
     signals.aim(Target::Child(sender.clone()));
     // the lock's descriptor is closed in the command: the lock is this process's alone

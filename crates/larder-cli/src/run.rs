@@ -8,7 +8,7 @@ mod uncached;
 
 use std::sync::Arc;
 
-use larder_storage::{Entry, Key, Standing, Store};
+use larder_storage::{Entry, Key, Metadata, Standing, Store};
 use larder_upstream::Life;
 
 use self::bounds::Bounds;
@@ -71,6 +71,9 @@ impl From<Unusable> for Failed {
 pub(crate) fn run(global: &Global, terms: &Run, output: Output) -> Result<Exit, Failed> {
     let variables: Result<Vec<Variable>, _> = terms.env.iter().map(|name| Variable::new(name)).collect();
     let variables = variables.map_err(|error| Failed::new(Exit::USAGE, error))?;
+    // said before the command runs, whose output could not be stored with them
+    let tagged = terms.tag.iter().try_fold(Metadata::new(), |metadata, tag| metadata.with_tag(tag.as_str()));
+    tagged.map_err(|error| Failed::new(Exit::USAGE, error))?;
     let bounds = Bounds::new(global, terms)?;
     let call = Call { global, terms, output, bounds, variables };
     match call.ask() {
@@ -128,6 +131,7 @@ impl Call<'_> {
 
     fn hit(&self, store: &Arc<Store>, key: &Key, entry: &Entry, outcome: &larder::Outcome) -> Result<Exit, Failed> {
         use larder::counters::{Counter, Fold};
+        tracing::info!(%key, "the stored copy is given");
         let given = answer::give(self.output, Some(key), entry.body(), outcome, Exit::OK);
         let counts = [(Counter::HitsDisk, 1), (Counter::BytesServed, entry.body().len() as u64)];
         status::count(store, Fold::WhenPressing, &counts);

@@ -16,7 +16,9 @@ pub(crate) struct Span(pub(crate) Duration);
 #[non_exhaustive]
 pub(crate) enum SpanError {
     /// Not one of the forms.
-    #[error("{text:?} is no length of time: use a whole number of seconds, or one with a unit (400ms, 90s, 15m, 2h, 7d)")]
+    #[error(
+        "{text:?} is no length of time: use a whole number of seconds, or one with a unit (400ms, 90s, 15m, 2h, 7d)"
+    )]
     Malformed {
         /// What was given.
         text: String,

@@ -21,7 +21,7 @@ const STRAY: &str = "a word stands where none may: the command goes after two da
 pub(crate) fn tell(error: &clap::Error) -> Exit {
     let output = Output::new(&Global { json: wants_json(), ..Global::default() });
     if !error.use_stderr() {
-        return error.print().map_or_else(|error| end(output, output::unwritten(error)), |()| Exit::OK);
+        return error.print().map_or_else(|error| end(output, &output::unwritten(error)), |()| Exit::OK);
     }
     let mistake = if is_stray(error) {
         STRAY.to_owned()
@@ -32,11 +32,11 @@ pub(crate) fn tell(error: &clap::Error) -> Exit {
         let _ = error.print();
         return Exit::USAGE;
     };
-    end(output, Failed::new(Exit::USAGE, Mistake(mistake)))
+    end(output, &Failed::new(Exit::USAGE, Mistake(mistake)))
 }
 
-fn end(output: Output, failed: Failed) -> Exit {
-    output.failed(&failed);
+fn end(output: Output, failed: &Failed) -> Exit {
+    output.failed(failed);
     failed.exit()
 }
 
@@ -48,9 +48,9 @@ fn wants_json() -> bool {
 /// Whether a verb that takes a command found one of its words before the two dashes.
 fn is_stray(error: &clap::Error) -> bool {
     let context = |kind| error.get(kind);
-    let is_word = matches!(context(ContextKind::InvalidArg), Some(ContextValue::String(word)) if !word.starts_with('-'));
-    let takes_command =
-        matches!(context(ContextKind::Usage), Some(ContextValue::StyledStr(usage)) if usage.to_string().contains("-- <CMD>"));
+    let is_word =
+        matches!(context(ContextKind::InvalidArg), Some(ContextValue::String(word)) if !word.starts_with('-'));
+    let takes_command = matches!(context(ContextKind::Usage), Some(ContextValue::StyledStr(usage)) if usage.to_string().contains("-- <CMD>"));
     error.kind() == ErrorKind::UnknownArgument && is_word && takes_command
 }
 

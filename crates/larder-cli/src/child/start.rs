@@ -79,7 +79,7 @@ fn is_name(program: &OsStr) -> bool {
 }
 
 fn named(program: &OsStr) -> String {
-    if is_name(program) { format!("command {program:?}") } else { "the command".to_owned() }
+    if is_name(program) { format!("command \"{}\"", program.display()) } else { "the command".to_owned() }
 }
 
 fn advice(program: &OsStr) -> &'static str {

@@ -84,23 +84,30 @@ pub(super) fn fetch(
     let why = if call.terms.refresh { Forward::Request } else { status::reason(found) };
     let call = Call { bounds, variables: Vec::new(), ..*call };
     Ok(match turn {
-        Ok(Turn::Lead(flight)) => lead::lead(&call, store, flight, why, &signals),
+        Ok(Turn::Lead(flight)) => {
+            tracing::info!(%key, "the command is run, for all who ask");
+            lead::lead(&call, store, flight, why, &signals)
+        }
         Ok(Turn::Alone { waited }) => {
+            tracing::info!(%key, "the command is run, for this caller alone");
             let counts = [(Counter::Misses, 1), (Counter::Fetches, 1), (Counter::NotStored, 1)];
             status::count(store, Fold::WhenLong, &counts);
             alone(&call, key, &signals, &*clock, &waited)
         }
         Ok(Turn::Found { found, waited }) => {
+            tracing::info!(%key, "the copy that another run has stored is given");
             signals.aim(Target::Exit);
             give(&call, store, key, found.body(), &landed(&found, why, &waited, clock.wall()))
         }
         Ok(Turn::Carried { document, waited }) => {
+            tracing::info!(%key, "the output of another run is given");
             signals.aim(Target::Exit);
             let mut outcome = status::forwarded(why, &waited);
             outcome.stored = Some(false);
             give(&call, store, key, &document.body, &outcome)
         }
         Ok(Turn::Failed { failure, waited, remembered }) => {
+            tracing::info!(%key, "the failure of another run is told");
             signals.aim(Target::Exit);
             failed(&call, store, key, &failure, &status::forwarded(why, &waited), remembered)
         }

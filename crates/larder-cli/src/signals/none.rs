@@ -9,6 +9,9 @@ pub(crate) const TERMINATE: i32 = 15;
 /// Ends a child.
 pub(crate) const KILL: i32 = 9;
 
+/// There is no such signal.
+pub(crate) fn outlive_file_limits() {}
+
 /// Hears nothing.
 #[expect(clippy::unnecessary_wraps, reason = "its sibling for Unix can fail")]
 pub(super) fn listen(_heard: impl Fn(i32) + Send + 'static) -> io::Result<()> {

@@ -37,6 +37,51 @@ fn mistakes_in_the_command_line_are_usage_errors() {
 }
 
 #[test]
+fn mistakes_in_the_command_line_are_json_if_that_is_wanted() {
+    let place = Place::new("usage-json");
+    for words in [
+        &["--json"][..],
+        &["nonsense", "--json"],
+        &["get", "--json"],
+        &["run", "--json", "--"],
+        &["run", "--ttl", "soon", "--json", "--", "echo"],
+        &["run", "--json", "echo"],
+        &["run", "--json", "--env", "A=B", "--", "echo"],
+    ] {
+        let done = place.larder(words);
+        done.is(2, "");
+        let is_object = done.err.starts_with(r#"{"version":1,"error":{"message":""#);
+        assert!(is_object && done.err.ends_with("\",\"exit\":2}}\n"), "{words:?}: {}", done.err);
+        assert_eq!(done.err.lines().count(), 1, "{}", done.err);
+        assert!(!done.err.contains("Usage:") && !done.err.contains("\":\"error: "), "{}", done.err);
+    }
+    // that one is the command's
+    let done = place.larder(&["run", "--ttl", "soon", "--", "echo", "--json"]);
+    done.says(2, &["error: invalid value"]);
+}
+
+#[test]
+fn a_command_without_its_two_dashes_is_told_of_them_and_not_repeated() {
+    let place = Place::new("dashes");
+    for words in [&["run", "curl -H hush"][..], &["run", "--key", "k", "hush"], &["lock", "n", "hush", "x"]] {
+        let done = place.larder(words);
+        done.says(2, &["two dashes"]);
+        assert!(!done.err.contains("hush"), "{}", done.err);
+    }
+    place.larder(&["get", "a", "b"]).says(2, &["unexpected argument 'b'"]);
+}
+
+#[test]
+fn more_tags_than_a_document_has_are_refused_before_the_command_runs() {
+    let place = Place::new("tags");
+    let tags: Vec<String> = (0..65).map(|number| format!("t{number}")).collect();
+    let flags: Vec<&str> = tags.iter().flat_map(|tag| ["--tag", tag]).collect();
+    place.larder(&Place::run(&flags, "printf x >> calls")).says(2, &["at most 64 tags"]);
+    assert_eq!(place.calls(), 0);
+    place.larder(&Place::run(&flags[2..], "echo doc")).is(0, "doc\n");
+}
+
+#[test]
 fn refused_keys_are_told_why() {
     let place = Place::new("keys");
     for (key, why) in [

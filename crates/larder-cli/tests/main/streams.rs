@@ -81,6 +81,36 @@ fn a_full_disk_behind_standard_output_is_an_input_output_error() {
     }
 }
 
+#[test]
+fn a_full_disk_behind_output_that_is_not_kept_is_told_and_not_taken_for_a_closed_reader() {
+    let place = Place::new("full-large");
+    for end in ["", "; exit 3"] {
+        let script = format!("head -c 67108866 /dev/zero{end}");
+        let mut command = place.command(&Place::run(&[], &script));
+        let done = crate::place::Done::from(command.stdout(full()).output().unwrap());
+        done.says(74, &["cannot write to standard output: No space left"]);
+    }
+    let done = crate::place::Done::from(place.command(&["--help"]).stdout(full()).output().unwrap());
+    done.says(74, &["cannot write to standard output: No space left"]);
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_keeps_no_command_from_running() {
+    let place = Place::new("file-limit");
+    let larder = env!("CARGO_BIN_EXE_larder");
+    let limited = |words: &str| {
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", &format!("ulimit -f 0; exec {larder} {words}")]);
+        crate::place::Done::from(shell.env("LARDER_ROOT", place.root()).stdin(Stdio::null()).output().unwrap())
+    };
+    let run = limited("run --key k -- echo doc");
+    run.is(0, "doc\n");
+    run.says(0, &["runs without the cache"]);
+    limited("put k --from /dev/null").says(74, &["cannot"]);
+    // the command has the limit too, and dies of it as it would without larder
+    assert_eq!(limited("run -- sh -c 'echo > file'").code, limited("lock n -- sh -c 'echo > file'").code);
+}
+
 #[expect(clippy::disallowed_methods, reason = "a device, outside any cache")]
 fn full() -> File {
     File::options().write(true).open("/dev/full").unwrap()

@@ -37,17 +37,17 @@ fn answers_of(child: &mut Child) -> Vec<String> {
 }
 
 #[test]
-fn sixty_four_tasks_in_each_of_four_processes_make_one_call() {
+fn sixty_four_tasks_in_each_of_thirty_two_processes_make_one_call() {
     let place = Place::new("processes-64");
     let hold = place.upstream.hold();
-    let mut children = [(); 4].map(|()| spawn(&place, TASKS, 1));
+    let mut children = [(); 32].map(|()| spawn(&place, TASKS, 1));
     for child in &mut children {
         child.wait_for_line("waiting");
     }
     place.upstream.wait_for_calls(1);
     drop(hold);
     let said: Vec<String> = children.iter_mut().flat_map(answers_of).collect();
-    assert_eq!(said.len(), 4 * TASKS);
+    assert_eq!(said.len(), 32 * TASKS);
     assert!(said.iter().all(|line| line.starts_with("a/0, call 1 | larder; fwd=uri-miss")), "{said:#?}");
     assert_eq!(said.iter().filter(|line| !line.contains("; collapsed")).count(), 1, "{said:#?}");
     assert_eq!(place.upstream.calls(), 1);
