@@ -43,7 +43,7 @@ pub(crate) struct Global {
     /// Say nothing but errors on standard error
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
-    /// Say on standard error what is being done; twice for more
+    /// Say on standard error how the answer is come by, and what is unusual; twice for more
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,
 }

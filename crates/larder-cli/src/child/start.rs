@@ -23,7 +23,7 @@ pub(crate) enum StartError {
         source: io::Error,
     },
     /// It is there, and cannot be executed.
-    #[error("{} cannot be executed", named(program))]
+    #[error("{} cannot be executed{}", named(program), remedy(source))]
     NotExecutable {
         /// Its name.
         program: OsString,
@@ -87,6 +87,17 @@ fn advice(program: &OsStr) -> &'static str {
         "check its name, PATH, and the interpreter that a script begins with"
     } else {
         "give the program and each argument as words of their own, or `sh -c` and a script"
+    }
+}
+
+/// What to do about a file that is there; about what else the system lacks, its own words say enough.
+fn remedy(source: &io::Error) -> &'static str {
+    /// `ENOEXEC`, of all Unix systems.
+    const NO_FORMAT: i32 = 8;
+    match source.kind() {
+        io::ErrorKind::PermissionDenied => " (make it a file that this user may execute)",
+        _ if cfg!(unix) && source.raw_os_error() == Some(NO_FORMAT) => " (let a script begin with its `#!` line)",
+        _ => "",
     }
 }
 

@@ -57,7 +57,11 @@ fn a_command_that_does_not_exist_is_127_and_one_that_cannot_be_executed_126() {
     let place = Place::new("exec");
     place.larder(&["run", "--", "larder-test-no-such-program", "hush"]).says(127, &["was not found"]);
     place.larder(&["run", "--", ""]).says(127, &[]);
-    place.larder(&["run", "--", "/etc/passwd"]).says(126, &["cannot be executed"]);
+    place.larder(&["run", "--", "/etc/passwd"]).says(126, &["cannot be executed", "may execute"]);
+    let mut made = std::process::Command::new("sh");
+    made.args(["-c", "echo true > script; chmod +x script"]);
+    assert!(made.current_dir(place.path("")).status().unwrap().success());
+    place.larder(&["run", "--", "./script"]).says(126, &["cannot be executed", "`#!` line"]);
     place.larder(&["lock", "n", "--", "larder-test-no-such-program"]).says(127, &["was not found"]);
     place.larder(&["lock", "n", "--", "/etc/passwd"]).says(126, &["cannot be executed"]);
     place.larder(&["list"]).is(0, "");

@@ -20,6 +20,7 @@ fn a_lock_excludes_and_names_its_holder_and_passes_the_code() {
     place.larder_reading(&["put", "build", "--lock-timeout", "0"], b"doc").is(0, "");
     let shown = place.larder(&["locks"]).out;
     assert!(shown.starts_with("lock\tbuild\texclusive\t") && shown.contains(&pid), "{shown}");
+    assert_eq!(shown.matches("build").count(), 1, "{shown}");
     let json = place.larder(&["locks", "--json"]).out;
     assert!(
         json.starts_with(r#"{"version":1,"locks":[{"name":"build","mode":"exclusive","holders":[{"pid":"#),

@@ -68,6 +68,14 @@ impl Place {
         Running(Some(self.command(words).spawn().expect("larder runs")))
     }
 
+    /// Runs it with a file as its standard output, and gives the file's path.
+    #[expect(clippy::disallowed_methods, reason = "a file of the test's, outside any cache")]
+    pub(crate) fn spawn_into_file(&self, words: &[&str], name: &str) -> (Running, PathBuf) {
+        let path = self.path(name);
+        let file = File::create(&path).expect("the file is made");
+        (Running(Some(self.command(words).stdout(file).spawn().expect("larder runs"))), path)
+    }
+
     /// `larder run`, with these flags, of this shell script.
     pub(crate) fn run<'a>(flags: &[&'a str], script: &'a str) -> Vec<&'a str> {
         [&["run"], flags, &["--", "sh", "-c", script]].concat()
@@ -143,6 +151,17 @@ impl Running {
     pub(crate) fn wait_until_blocked(&mut self) {
         let pid = self.pid();
         wait_until("the wait for another's lock", || is_blocked(pid));
+    }
+
+    /// Whether it comes to wait for a lock, before it ends.
+    pub(crate) fn is_blocked_before_its_end(&mut self) -> bool {
+        let pid = self.pid();
+        let mut is_seen = false;
+        wait_until("a wait for another's lock, or the end", || {
+            is_seen = is_blocked(pid);
+            is_seen || !is_alive(&pid.to_string())
+        });
+        is_seen
     }
 
     pub(crate) fn signal(&mut self, signal: Signal) {
