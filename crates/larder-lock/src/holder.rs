@@ -150,7 +150,7 @@ pub(crate) fn recorded(disk: &dyn Disk, file: &Handle) -> Option<Stamp> {
 /// How much the name of a holder may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effort {
-    /// Tens of microseconds: what is written in the file.
+    /// Tens of microseconds: what is written in the file, if it is so.
     Glance,
     /// On Linux, if need be, the kernel's whole table: it takes milliseconds, during which no lock changes hands on the
     /// machine. For the end of a wait, not for each refusal.
@@ -168,9 +168,11 @@ pub(crate) fn of_file(disk: &dyn Disk, folder: &Handle, name: &Path, effort: Eff
     {
         return Holder::from_stamp(stamp);
     }
+    // a record of somebody who does not hold it, for instance of one of several shared holders who has gone, would mislead
     match (effort, found) {
-        (Effort::Glance, _) | (_, None) => join(None, stamp),
-        (Effort::Search, Some(found)) => {
+        (Effort::Glance, _) if stamp.is_none() => Holder::unknown(),
+        (_, None) => join(None, stamp),
+        (_, Some(found)) => {
             let rows = table::held().map(|rows| rows_of(&found, &rows)).unwrap_or_default();
             join(rows.first().map(|row| row.pid), stamp)
         }

@@ -82,3 +82,16 @@ fn the_record_of_a_holder_that_let_go_does_not_name_it_for_the_next_one() {
     let error = locks.acquire("a", Mode::Exclusive, &Wait::up_to(SHORT)).unwrap_err();
     assert_eq!(error.holder().unwrap().pid, Some(std::process::id()));
 }
+
+#[test]
+fn a_refusal_does_not_name_a_shared_holder_that_has_gone() {
+    let scratch = Scratch::new("gone-shared");
+    let mut first = spawn(&scratch, "hold", BOTH[0], "a", Mode::Shared);
+    first.wait_for_line("held");
+    let mut second = spawn(&scratch, "hold", BOTH[0], "a", Mode::Shared);
+    second.wait_for_line("held");
+    second.kill();
+    let locks = open(scratch.utf8_path(), BOTH[0]);
+    let error = locks.acquire("a", Mode::Exclusive, &Wait::none()).unwrap_err();
+    assert_eq!(error.holder().unwrap().pid, Some(first.pid()), "{error}");
+}
