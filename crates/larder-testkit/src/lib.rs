@@ -41,6 +41,7 @@ pub mod errno;
 mod fault;
 mod scratch;
 mod seed;
+mod signals;
 mod sim;
 mod upstream;
 
@@ -49,6 +50,7 @@ pub use clock::VirtualClock;
 pub use fault::{Action, Call, FaultDisk, Gate, Operation};
 pub use scratch::Scratch;
 pub use seed::Seed;
+pub use signals::with_default_signals;
 pub use sim::SimDisk;
 pub use upstream::{Answer, Failure, Hold, Upstream};
 

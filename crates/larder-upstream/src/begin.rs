@@ -12,7 +12,7 @@ use larder_system::{Replace, host_name};
 use crate::file::{self, Header, Id, Outcome, Seen, What};
 use crate::flight::{self, Flight, Published};
 use crate::flights::{Flights, election_lock, file_name, is_alive, wall_ms};
-use crate::met::{Begun, Met};
+use crate::met::{Begun, Met, Parts};
 use crate::patience::{End, Patience};
 use crate::terms::Terms;
 use crate::turn::{Carried, Turn, Waited};
@@ -141,7 +141,7 @@ pub(crate) fn run<T>(
     loop {
         met = match call.advance(met)? {
             Begun::Turn(turn) => return Ok(turn),
-            Begun::Met(met) => call.wait_for_end(&met)?.then_some(met),
+            Begun::Met(met) => call.wait_for_end(&met.parts)?.then_some(met),
         }
     }
 }
@@ -211,26 +211,27 @@ impl<'a, T, L: FnMut() -> Result<Option<T>, GetError>> Call<'a, L> {
 
     /// What has become of a flight that this caller has met before; `None` to look what there is now.
     fn resume(&mut self, met: Met) -> Result<Option<Begun<T>>, Error> {
-        self.patience.still_wanted(Some(&met.header.holder()))?;
-        match self.end_of(&met) {
-            Ok(Some(turn)) => Ok(turn.map(Begun::Turn)),
-            Ok(None) => Ok(Some(Begun::Met(met))),
-            Err(error) if error.is_contention() || met.annex.is_current() => Err(error),
+        self.patience.still_wanted(Some(&met.holder()))?;
+        match self.end_of(&met.parts) {
+            Ok(Judged::Over(turn)) => Ok(turn.map(Begun::Turn)),
+            Ok(Judged::UnderWay { .. }) => Ok(Some(Begun::Met(met))),
+            Err(error) if error.is_contention() || met.parts.annex.is_current() => Err(error),
             Err(_) => Ok(None),
         }
     }
 
-    /// What a flight that was met has left to this caller; `None` when it is still under way.
-    fn end_of(&mut self, met: &Met) -> Result<Option<Option<Turn<T>>>, Error> {
+    /// What a flight that was met has left to this caller.
+    fn end_of(&mut self, met: &Parts) -> Result<Judged<T>, Error> {
         if is_alive(&met.annex, &met.header.id)? {
             // nobody's end is waited for in a root that nobody finds any more
-            return Ok((!met.annex.is_current()).then_some(None));
+            let is_current = met.annex.is_current();
+            return Ok(if is_current { Judged::UnderWay { joins: met.joins } } else { Judged::Over(None) });
         }
         if self.waited.flights == 0 {
             // seen under way by an earlier part of this call
             (self.waited.flights, self.waited.holder) = (1, Some(met.header.holder()));
         }
-        Ok(Some(match self.outcome(&met.annex, &met.seen)? {
+        Ok(Judged::Over(match self.outcome(&met.annex, &met.seen)? {
             Some(outcome) if met.joins => self.take(&met.header, outcome)?,
             // not this caller's; or none, and then somebody is elected
             _ => None,
@@ -245,7 +246,8 @@ impl<'a, T, L: FnMut() -> Result<Option<T>, GetError>> Call<'a, L> {
         match (self.judge(annex, &seen), &seen.what) {
             (Ok(Judged::UnderWay { joins }), What::Flight { header, .. }) => {
                 let header = header.clone();
-                Ok(Some(Begun::Met(Met { annex: annex.clone(), seen, header, joins })))
+                let parts = Box::new(Parts { annex: annex.clone(), seen, header, joins });
+                Ok(Some(Begun::Met(Met { parts })))
             }
             (judged, _) => {
                 seen.close(annex);
@@ -288,7 +290,7 @@ impl<'a, T, L: FnMut() -> Result<Option<T>, GetError>> Call<'a, L> {
     }
 
     /// Waits for the end of a flight; false when the root went away under it.
-    fn wait_for_end(&mut self, met: &Met) -> Result<bool, Error> {
+    fn wait_for_end(&mut self, met: &Parts) -> Result<bool, Error> {
         self.wait_for_lock(&met.annex, &met.header.id, &met.header.holder())
     }
 

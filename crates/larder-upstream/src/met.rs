@@ -26,6 +26,12 @@ pub enum Begun<T> {
 #[derive(Debug)]
 #[must_use = "dropping it is not waiting for it"]
 pub struct Met {
+    // it is an answer among small ones
+    pub(crate) parts: Box<Parts>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Parts {
     pub(crate) annex: Annex,
     pub(crate) seen: Seen,
     pub(crate) header: Header,
@@ -36,7 +42,7 @@ pub struct Met {
 impl Met {
     /// Who leads it, and since when.
     pub fn holder(&self) -> Holder {
-        self.header.holder()
+        self.parts.header.holder()
     }
 
     /// Goes on as [`begin_at_once`](Flights::begin_at_once) does, with this flight's outcome if it has ended. Of the
@@ -50,7 +56,7 @@ impl Met {
         terms: &Terms,
         look: impl FnMut() -> Result<Option<T>, GetError>,
     ) -> Result<Begun<T>, begin::Error> {
-        let key = self.header.key.clone();
+        let key = self.parts.header.key.clone();
         begin::at_once(flights, &key, terms, Some(self), look)
     }
 
@@ -64,7 +70,7 @@ impl Met {
         terms: &Terms,
         look: impl FnMut() -> Result<Option<T>, GetError>,
     ) -> Result<Turn<T>, begin::Error> {
-        let key = self.header.key.clone();
+        let key = self.parts.header.key.clone();
         begin::run(flights, &key, terms, Some(self), look)
     }
 }

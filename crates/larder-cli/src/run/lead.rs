@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use larder::counters::{Counter, Fold};
 use larder::{Forward, Outcome};
-use larder_storage::{Key, Metadata, Put, Store, put};
+use larder_storage::{Key, Put, Store, put};
 use larder_upstream::{Class, Exit as CommandExit, Failure, Flight, Life, Waited};
 
 use super::{Call, answer, fetch};
@@ -15,6 +15,9 @@ use crate::group::Group;
 use crate::signals::{Signals, Target};
 use crate::status;
 use crate::text::span;
+
+/// What is fresh for less than this may be stale before those who wait have looked: it is handed to them, too.
+const HAND_ON_BELOW: Duration = Duration::from_secs(1);
 
 /// How long a command that was ended by a signal may take to say its last words.
 pub(super) const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -137,7 +140,8 @@ impl Run<'_> {
         let metadata = match life.metadata(&terms.tag) {
             Ok(metadata) => metadata,
             Err(error) => {
-                flight.carry(body, &Metadata::new());
+                // without its tags nobody could tell whether an invalidation covers it
+                flight.alone();
                 self.count(&[(Counter::NotStored, 1)]);
                 return Some(format!("the output is not stored: {}", chain(&error)));
             }
@@ -147,7 +151,12 @@ impl Run<'_> {
         let served = (Counter::BytesServed, body.len() as u64);
         match stored {
             Ok(_) => {
-                flight.land();
+                if terms.ttl.0 < HAND_ON_BELOW {
+                    // those who wait would find it stale
+                    flight.carry(body, &metadata);
+                } else {
+                    flight.land();
+                }
                 self.outcome = status::with_life(self.outcome.clone(), &life, clock.wall());
                 self.outcome.stored = Some(true);
                 self.count(&[(Counter::Stored, 1), served]);

@@ -32,6 +32,19 @@ fn thirty_two_processes_that_ask_at_once_make_one_call() {
 }
 
 #[test]
+fn what_is_stale_at_once_is_one_call_for_all_who_waited() {
+    let place = Place::new("stale-at-once");
+    let go = place.fifo("go");
+    let (leader, others) = herd(&place, &["--ttl", "0s"], GATED_ONCE, 6);
+    release(&go);
+    leader.done().is(0, "doc\n");
+    for other in others {
+        other.done().is(0, "doc\n");
+    }
+    assert_eq!(place.calls(), 1);
+}
+
+#[test]
 fn those_who_waited_say_so() {
     let place = Place::new("collapsed");
     let go = place.fifo("go");

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use larder_testkit::Scratch;
+use larder_testkit::{Scratch, with_default_signals};
 use rustix::process::{Pid, Signal};
 
 /// How long a test waits for what must come.
@@ -43,7 +43,7 @@ impl Place {
 
     /// The command, in the test's folder, away from any terminal's foreground.
     pub(crate) fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_larder"));
+        let mut command = with_default_signals(env!("CARGO_BIN_EXE_larder"));
         command.args(words).current_dir(self.scratch.path()).process_group(0);
         command.env("LARDER_ROOT", self.root()).env_remove("LARDER_LOCK_TIMEOUT").env_remove("NO_COLOR");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -4,7 +4,7 @@ use larder_storage::{Durability, Put};
 use larder_testkit::Scratch;
 use larder_upstream::{Begun, Class, Failure, Flights, Met, Turn};
 
-use crate::shared::{Ended, begin, flights, fetch, found, key, lead, led, long, look, put};
+use crate::shared::{Ended, begin, fetch, flights, found, key, lead, led, long, look, put};
 
 fn begin_at_once(flights: &Flights, name: &str) -> Begun<Vec<u8>> {
     let key = key(name);

@@ -4,6 +4,7 @@
 mod answers;
 mod coherence;
 mod counters;
+mod elsewhere;
 mod invalidation;
 mod processes;
 mod refusals;

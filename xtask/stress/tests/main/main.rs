@@ -76,7 +76,7 @@ fn a_lock_file_removed_after_its_release_is_caught_with_evidence() {
 fn an_interrupted_run_says_what_it_has_and_ends_with_its_signal() {
     use std::process::Stdio;
     let scratch = Scratch::new("stress-interrupted");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_larder-stress"));
+    let mut command = larder_testkit::with_default_signals(env!("CARGO_BIN_EXE_larder-stress"));
     command.arg("--folder").arg(scratch.path()).args(["--duration", "5m", "--processes", "8"]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it was built with this test");
     // its folder is made after it has begun to listen for nothing but its own work; the arenas, after it listens for signals
