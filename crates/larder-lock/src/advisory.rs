@@ -1,6 +1,7 @@
 //! Locks of the operating system.
 //!
-//! Uncontended, without kept descriptors and records: `open`, `try_lock`, `fstat`, and one `close` at the end.
+//! Uncontended, without kept descriptors and records: `open`, `try_lock`, `fstat`, and an unlock and a
+//! `close` at the end.
 
 use std::io;
 use std::path::Path;

@@ -22,7 +22,7 @@ pub(crate) fn rows(context: &Context) -> Result<Vec<Row>, Error> {
         rows.push(ratio(context, &folder, record_holder)?);
     }
     // open, try_lock, fstat, close; and try_lock, fstat, unlock where the descriptor is kept
-    rows.push(calls(&folder, Options::new().record_holder(false), "lock, opened each time: system calls", 4)?);
+    rows.push(calls(&folder, Options::new().record_holder(false), "lock, opened each time: system calls", 5)?);
     let kept = Options::new().record_holder(false).kept_descriptors(1);
     rows.push(calls(&folder, kept, "lock, kept descriptor: system calls", 3)?);
     let recorded = Options::new().kept_descriptors(1);
