@@ -10,15 +10,35 @@ use crate::Mode;
 /// A line is about 60 bytes; a machine with more locks than fit loses the names of the rest, nothing else.
 const BYTES_MAX: u64 = 4 * 1_024 * 1_024;
 
+/// No piece that the kernel gives at once is shorter than this, unless it is the last.
+const PIECE_BYTES: usize = 3 * 1_024;
+
+/// How often a table of several pieces is read.
+const READS: u32 = 3;
+
 /// A process with more open files than this is not looked through.
 const DESCRIPTORS_MAX: usize = 1_024;
 
 /// All `flock` locks that are held by processes of this pid namespace; `None` when the table cannot be read. It leaves
 /// out those of other namespaces and of other machines, so absence proves nothing.
 pub(crate) fn held() -> Option<Vec<Row>> {
+    let (mut rows, is_one_piece) = read()?;
+    // what is read in several pieces lacks lines when other locks come and go in between
+    if !is_one_piece {
+        for (again, _) in (1..READS).filter_map(|_| read()) {
+            rows.extend(again);
+        }
+        rows.sort_unstable_by_key(|row| (row.device, row.inode, row.pid, row.mode == Mode::Shared));
+        rows.dedup();
+    }
+    Some(rows)
+}
+
+/// The table's rows, and whether the kernel gave them all at once: it does so up to a page.
+fn read() -> Option<(Vec<Row>, bool)> {
     let mut text = String::new();
     std::fs::File::open("/proc/locks").ok()?.take(BYTES_MAX).read_to_string(&mut text).ok()?;
-    Some(text.lines().filter_map(row).collect())
+    Some((text.lines().filter_map(row).collect(), text.len() < PIECE_BYTES))
 }
 
 /// Whether one process holds a lock on one file. Unlike the table this costs nobody else anything, but it needs the
