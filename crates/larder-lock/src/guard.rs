@@ -11,7 +11,8 @@ use crate::{Mode, advisory, check, lease, retire};
 /// A held lock; dropping it lets go.
 ///
 /// Its descriptor is closed when a program is executed, so no child started with `std::process::Command` keeps the lock.
-/// A child in the instant between `fork` and `exec` has a copy, which can delay the release by that instant.
+/// It is unlocked before it is closed, so that a copy which a child has between `fork` and `exec` delays no release; when
+/// this process is killed in that instant, the lock is free once the child has executed its program.
 ///
 /// It may be sent to another thread and dropped there.
 #[must_use = "the lock is let go when its guard is dropped: bind it to a name for as long as it must be held"]

@@ -17,9 +17,9 @@ impl Stamps {
     /// on; `file` is the temporary file whose name is gone when that is done. Not durable: it is for copies in the memory
     /// of processes, and no process survives a power cut. Past `records_max` records the file is folded.
     ///
-    /// A file that another boot began will do: what is appended here is no generation. So will none at all that is not
-    /// sealed, when its successor cannot be made: nobody keeps a copy by it then, and whoever looks at its successor first
-    /// looks at the temporary files, too.
+    /// A file that another boot began will do: what is appended here is no generation. Where the file is sealed and its
+    /// successor cannot be made, nothing is announced and the put goes on: by a sealed file nobody keeps copies, and whoever
+    /// looks at its successor first looks at the temporary files, too.
     ///
     /// Returns whether everything before the announcement is known, so that [`Stamps::standing_as_known`] need not look
     /// again.

@@ -394,7 +394,8 @@ fn a_seal_between_another_threads_record_and_its_look_at_where_that_ends_is_not_
         let writing = scope.spawn(|| put(store, "a", b"y"));
         looking.wait_until_held(1);
         syncing.open();
-        // where a record and a seal exclude each other, there is no seal yet
+        // where a record and a seal exclude each other, there is no seal yet; where they do not, the fold now holds the view
+        // that the put must change, and the gates' own limit ends the test
         let overtaken = (0..100).any(|_| {
             std::thread::sleep(std::time::Duration::from_millis(1));
             writes.load(Ordering::SeqCst) == 3
