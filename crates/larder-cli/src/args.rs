@@ -9,7 +9,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use larder_lock::Bound;
 use larder_storage::{Durability, Key, Tag};
 
-use crate::terms::{Span, Target};
+use crate::terms::{Moment, Span, Target};
 
 /// Documents from slow places, fetched once for all processes of this machine.
 #[derive(Debug, PartialEq, Parser)]
@@ -21,16 +21,23 @@ pub(crate) struct Arguments {
     pub(crate) verb: Verb,
 }
 
-const CODES: &str = "Exit codes: 0 ok, 1 failure or damage found, 2 usage, 3 absent, 69 unavailable, \
+const CODES: &str = "Exit codes: 0 ok, 1 failure or damage found, 2 usage, 3 absent, 5 stale with --fail-on-stale, 69 unavailable, \
     74 input/output error, 75 lock timeout.\n`run` and `lock` pass the command's own code (126, 127, 128+signal).\n\
     Durations: 400ms, 90s, 15m, 2h, 7d; a wait may also be 0 or infinite.";
 
 /// What every verb takes, before or after its name.
 #[derive(Debug, Default, PartialEq, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(crate) struct Global {
     /// The cache's folder [default: `LARDER_ROOT`, else the user's cache folder]
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) root: Option<PathBuf>,
+    /// The configuration [default: `LARDER_CONFIG`, else ./larder.yaml, else the user's larder/larder.yaml]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Refresh what somebody else has got a stale copy of; nobody waits for this process
+    #[arg(long, global = true, hide = true)]
+    pub(crate) behind: bool,
     /// How long to wait for what somebody else has [default: `LARDER_LOCK_TIMEOUT`, else 600s]
     #[arg(long, global = true, value_name = "D")]
     pub(crate) lock_timeout: Option<Bound>,
@@ -69,6 +76,8 @@ pub(crate) enum Verb {
     Locks,
     /// Read and check everything that is stored
     Verify(Verify),
+    /// Show, check or trust the configuration
+    Config(Config),
     /// Remove what nobody needs
     Gc,
     /// Say how much is stored, and how it was used
@@ -83,13 +92,28 @@ pub(crate) struct Run {
     /// The document's name [default: a digest of the command, the folder and --env]
     #[arg(long, value_name = "KEY")]
     pub(crate) key: Option<Key>,
-    /// How long the output is fresh
-    #[arg(long, value_name = "D", default_value = "30d")]
-    pub(crate) ttl: Span,
+    /// How long the output is fresh [default: as its class says, else 30d]
+    #[arg(long, value_name = "D")]
+    pub(crate) ttl: Option<Span>,
+    /// How long after that an old copy is given at once, and refreshed by a process of its own
+    #[arg(long, value_name = "D")]
+    pub(crate) stale: Option<Span>,
+    /// How long after --ttl an old copy is given when the command fails
+    #[arg(long, value_name = "D")]
+    pub(crate) stale_if_error: Option<Span>,
+    /// How long to wait for a new copy while there is an old one that may be given
+    #[arg(long, value_name = "D")]
+    pub(crate) soft_timeout: Option<Span>,
+    /// The document's class [default: by its key]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) class: Option<String>,
+    /// End with 5 when the copy given is stale
+    #[arg(long)]
+    pub(crate) fail_on_stale: bool,
     /// The most that waiting and running may take together [default: no bound]
     #[arg(long, value_name = "D")]
     pub(crate) timeout: Option<Bound>,
-    /// How long a failure is also told to those who ask later [default: 0]
+    /// How long a failure is also told to those who ask later [default: 0, with an old copy to fall back on 30s doubling]
     #[arg(long, value_name = "D")]
     pub(crate) fail_ttl: Option<Span>,
     /// Run also when there is a fresh copy
@@ -120,9 +144,18 @@ pub(crate) struct Get {
     /// Give any copy still kept, fresh or stale
     #[arg(long, conflicts_with_all = ["refresh", "max_age"])]
     pub(crate) offline: bool,
-    /// Take no stored copy; no source can be configured yet, so that this finds nothing
+    /// Ask the source also when there is a fresh copy
     #[arg(long)]
     pub(crate) refresh: bool,
+    /// The most that waiting and the source may take together [default: as configured]
+    #[arg(long, value_name = "D")]
+    pub(crate) timeout: Option<Bound>,
+    /// How long to wait for a new copy while there is an old one that may be given
+    #[arg(long, value_name = "D")]
+    pub(crate) soft_timeout: Option<Span>,
+    /// End with 5 when the copy given is stale
+    #[arg(long)]
+    pub(crate) fail_on_stale: bool,
     /// Take no copy older than this
     #[arg(long, value_name = "D")]
     pub(crate) max_age: Option<Span>,
@@ -136,9 +169,18 @@ pub(crate) struct Put {
     /// Read it from this file [default: standard input]
     #[arg(long, value_name = "FILE")]
     pub(crate) from: Option<PathBuf>,
-    /// How long it is fresh
-    #[arg(long, value_name = "D", default_value = "30d")]
-    pub(crate) ttl: Span,
+    /// How long it is fresh [default: as its class says, else 30d]
+    #[arg(long, value_name = "D")]
+    pub(crate) ttl: Option<Span>,
+    /// How long after that it may be given while it is refreshed
+    #[arg(long, value_name = "D")]
+    pub(crate) stale: Option<Span>,
+    /// How long after --ttl it may be given when its source fails
+    #[arg(long, value_name = "D")]
+    pub(crate) stale_if_error: Option<Span>,
+    /// Its class [default: by its key]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) class: Option<String>,
     /// A tag to invalidate it by
     #[arg(long, value_name = "T", value_parser = tag)]
     pub(crate) tag: Vec<Tag>,
@@ -160,6 +202,32 @@ pub(crate) struct List {
 pub(crate) struct Explain {
     /// The document's name
     pub(crate) key: Key,
+    /// Decide as at this moment: an RFC 3339 date, or a length of time from now
+    #[arg(long, value_name = "TIME")]
+    pub(crate) at: Option<Moment>,
+    /// Decide as for a caller who takes nothing older than this
+    #[arg(long, value_name = "D")]
+    pub(crate) max_age: Option<Span>,
+}
+
+/// `larder config`
+#[derive(Debug, PartialEq, Args)]
+pub(crate) struct Config {
+    #[command(subcommand)]
+    pub(crate) what: ConfigVerb,
+}
+
+/// What to do with the configuration.
+#[derive(Debug, PartialEq, Subcommand)]
+pub(crate) enum ConfigVerb {
+    /// Print each value, and where it comes from
+    Show,
+    /// Read it, and say what is wrong or odd
+    Check,
+    /// Let the ./larder.yaml that is here now run its commands
+    Trust,
+    /// Print its JSON Schema
+    Schema,
 }
 
 /// `larder invalidate`

@@ -1,14 +1,17 @@
-//! `larder explain`: what is stored under a key, and why it is or is not given out.
+//! `larder explain`: what is stored under a key, what is done for whoever asks, and why.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use larder_storage::{Entry, Key, Standing};
-use larder_upstream::{Flights, Life, UnderWay};
+use larder_staleness::{Action, Chosen, Decision, Recommendation, Why, Wish, format_date, ms_of};
+use larder_storage::{Entry, Key};
+use larder_upstream::{About, Flights, UnderWay};
 use serde::Serialize;
 
 use crate::args::{Explain, Global};
+use crate::ask::{Look, copy_of};
+use crate::config::Loaded;
 use crate::exit::{Exit, Failed};
 use crate::flights::{self, FlightObject};
 use crate::output::Output;
@@ -22,8 +25,31 @@ struct Answer<'a> {
     verdict: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     stored: Option<Stored<'a>>,
+    at_ms: u64,
+    decision: Decision,
+    because: &'static str,
+    recommendation: Recommendation,
+    class: ClassObject<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<SourceObject<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     flight: Option<FlightObject<'a>>,
+}
+
+#[derive(Serialize)]
+struct ClassObject<'a> {
+    name: &'a str,
+    from: String,
+    fresh_s: u64,
+    stale_while_revalidate_s: u64,
+    stale_if_error_s: u64,
+}
+
+#[derive(Serialize)]
+struct SourceObject<'a> {
+    pattern: &'a str,
+    place: String,
+    trusted: bool,
 }
 
 #[derive(Serialize)]
@@ -33,90 +59,224 @@ struct Stored<'a> {
     stored_ms: u64,
     fetched_ms: u64,
     fresh_until_ms: u64,
+    swr_until_ms: u64,
+    sie_until_ms: u64,
+    keep_until_ms: u64,
     fetch_ms: u64,
     age_s: i64,
     ttl_s: i64,
+    unchanged_checks: u32,
     durability: larder_storage::Durability,
     standing: &'static str,
     generation: String,
     tags: Vec<&'a str>,
 }
 
+/// All that an explanation is made of.
+struct Explanation<'a> {
+    key: &'a Key,
+    at: SystemTime,
+    loaded: &'a Loaded,
+    found: Option<Entry>,
+    decision: Decision,
+    under_way: Option<UnderWay>,
+    class: Chosen<'a>,
+}
+
 pub(crate) fn run(global: &Global, terms: &Explain, output: Output) -> Result<Exit, Failed> {
+    let loaded = Loaded::find(global)?;
     // for writing, because only then can it be told whether the leader of a flight lives; nothing is made
-    let store = Arc::new(root::open(global)?);
-    let found = store.get_with_invalidated(&terms.key)?;
+    let store = Arc::new(loaded.options().open(root::path(global)?)?);
+    let flights = Flights::new(Arc::clone(&store));
     let now = store.clock().wall();
-    let under_way = Flights::new(Arc::clone(&store)).under_way();
-    let under_way = under_way.map_err(|error| Failed::new(Exit::INPUT_OUTPUT, error))?;
-    let flight = under_way.iter().find(|flight| flight.key == terms.key);
-    let (verdict, _) = verdict(found.as_ref(), now);
+    let at = terms.at.map_or(now, |moment| moment.seen_from(now));
+    let look = Look { store: &store, flights: &flights, key: &terms.key, tags: &[] };
+    let wish = wish(terms, &loaded);
+    let (found, decided) = look.at(&wish, at)?;
+    let under_way = match decided.under_way {
+        Some(under_way) => Some(under_way),
+        None => flights.at(&terms.key, &[]).map_err(|error| Failed::new(Exit::INPUT_OUTPUT, error))?,
+    };
+    let named = found.as_ref().and_then(|entry| About::of(entry)?.class);
+    let classes = loaded.config.classes();
+    // a class that is gone from the configuration says nothing any more
+    let class = classes.choose(named.as_deref(), terms.key.as_str());
+    let class = class.unwrap_or_else(|_| classes.of_key(terms.key.as_str()));
+    let decision = decided.decision;
+    let explanation = Explanation { key: &terms.key, at, loaded: &loaded, found, decision, under_way, class };
     if output.json {
-        let stored = found.as_ref().map(|entry| stored(entry, now));
-        output.object(&Answer { key: &terms.key, verdict, stored, flight: flight.map(FlightObject::from) })?;
+        output.object(&explanation.object())?;
     } else {
-        output.data(words(&terms.key, found.as_ref(), flight, now).as_bytes())?;
+        output.data(explanation.words().as_bytes())?;
     }
-    Ok(if found.is_some() { Exit::OK } else { Exit::ABSENT })
+    Ok(if explanation.found.is_some() { Exit::OK } else { Exit::ABSENT })
 }
 
-/// The verdict as a word, and what it means.
-fn verdict(found: Option<&Entry>, now: SystemTime) -> (&'static str, &'static str) {
-    let Some(entry) = found else { return ("absent", "nothing is stored, or it was invalidated hard") };
-    let life = Life::of_or_default(entry);
-    if entry.standing() != Standing::Current {
-        return ("invalidated", "it was invalidated after it was fetched; --offline gives it all the same");
-    }
-    if life.is_fresh(now) {
-        return ("fresh", "it is given to whoever asks");
-    }
-    if life.age(now) < 0 {
-        return ("stale", "it is from the future, so that some clock was wrong; --offline gives it all the same");
-    }
-    ("stale", "its time is over; --offline gives it all the same")
+/// What `larder get` would want.
+fn wish(terms: &Explain, loaded: &Loaded) -> Wish {
+    let mut wish = Wish::default();
+    wish.offline = !loaded.config.switches().network;
+    wish.max_age = terms.max_age.map(|span| span.0);
+    wish.may_refresh = loaded.may_refresh();
+    // what chance decides cannot be told beforehand
+    wish.early = match loaded.config.classes().of_key(terms.key.as_str()).policy.early {
+        larder_staleness::Early::XFetch(_) => larder_staleness::Early::Never,
+        early => early,
+    };
+    wish
 }
 
-fn stored(entry: &Entry, now: SystemTime) -> Stored<'_> {
-    let life = Life::of_or_default(entry);
+/// What is done, in words.
+const fn action(action: Action) -> &'static str {
+    match action {
+        Action::Give { refresh: false } => "the copy is given",
+        Action::Give { refresh: true } => "the copy is given, and refreshed meanwhile",
+        Action::Ask { fallback: false } => "the upstream is asked and waited for",
+        Action::Ask { fallback: true } => "the upstream is asked; the copy is given if it fails or takes too long",
+        Action::Fail => "the failure that is remembered is told",
+        Action::Absent => "there is nothing to give",
+    }
+}
+
+impl Explanation<'_> {
+    /// The verdict on the copy as one word.
+    fn verdict(&self) -> &'static str {
+        match (&self.found, self.decision.verdict) {
+            (Some(entry), Some(_)) if copy_of(entry).is_invalidated => "invalidated",
+            (Some(_), Some(larder_staleness::Verdict::Fresh)) => "fresh",
+            (Some(_), Some(_)) => "stale",
+            _ => "absent",
+        }
+    }
+
+    fn class_from(&self) -> String {
+        match self.class.why {
+            Why::Explicit => "named when it was stored".to_owned(),
+            Why::Pattern(pattern) => format!("pattern {pattern}"),
+            Why::Default => "no pattern matches".to_owned(),
+        }
+    }
+
+    fn recommendation(&self) -> Recommendation {
+        let life = self.found.as_ref().map(|entry| About::of_or_default(entry).life);
+        Recommendation::at(life.as_ref(), ms_of(self.at))
+    }
+
+    fn object(&self) -> Answer<'_> {
+        let policy = self.class.policy;
+        let class = ClassObject {
+            name: self.class.name,
+            from: self.class_from(),
+            fresh_s: policy.fresh.as_secs(),
+            stale_while_revalidate_s: policy.stale_while_revalidate.as_secs(),
+            stale_if_error_s: policy.stale_if_error.as_secs(),
+        };
+        let source = self.loaded.source_of(self.key).map(|source| SourceObject {
+            pattern: source.pattern.as_str(),
+            place: source.place().to_string(),
+            trusted: self.loaded.check_trusted(source).is_ok(),
+        });
+        Answer {
+            key: self.key,
+            at_ms: ms_of(self.at),
+            verdict: self.verdict(),
+            decision: self.decision,
+            because: self.decision.reason.words(),
+            recommendation: self.recommendation(),
+            class,
+            source,
+            stored: self.found.as_ref().map(|entry| stored(entry, self.at)),
+            flight: self.under_way.as_ref().map(FlightObject::from),
+        }
+    }
+
+    fn words(&self) -> String {
+        let mut text = String::new();
+        let mut line = |name: &str, value: &str| {
+            let _ = writeln!(text, "{name:<11} {value}");
+        };
+        line("key", &plain(self.key.as_str()));
+        line("verdict", &format!("{}: {}", self.verdict(), self.decision.reason.words()));
+        line("so", action(self.decision.action));
+        line("at", &format_date(ms_of(self.at)));
+        let Recommendation { advice, days_left, .. } = self.recommendation();
+        let advice = serde_json::to_string(&advice).unwrap_or_default();
+        line("advice", &format!("{}, {days_left} days left", advice.trim_matches('"')));
+        line(
+            "class",
+            &format!("{}, fresh for {} ({})", self.class.name, span(self.class.policy.fresh), self.class_from()),
+        );
+        if let Some(source) = self.loaded.source_of(self.key) {
+            let trust = if self.loaded.check_trusted(source).is_ok() { "" } else { ", not trusted" };
+            line(
+                "source",
+                &format!("{}, {}{trust}", plain(source.pattern.as_str()), plain(&source.place().to_string())),
+            );
+        }
+        if let Some(entry) = &self.found {
+            for (name, value) in copy_words(entry, self.at) {
+                line(name, &value);
+            }
+        }
+        line("flight", &self.under_way.as_ref().map_or_else(|| "none".to_owned(), flights::words));
+        text
+    }
+}
+
+/// What there is to say of the copy.
+fn copy_words(entry: &Entry, at: SystemTime) -> Vec<(&'static str, String)> {
+    let about = About::of_or_default(entry);
+    let (life, now_ms) = (about.life, ms_of(at));
+    let until = |ms: u64| {
+        let seconds = (i128::from(ms) - i128::from(now_ms)).div_euclid(1_000);
+        format!("{}, {}", format_date(ms), distance(seconds))
+    };
+    let took = span(Duration::from_millis(life.fetch_ms));
+    let mut lines = vec![
+        ("size", format!("{} bytes", entry.body().len())),
+        ("fetched", format!("{}; it took {took}", until(life.fetched_ms))),
+        ("fresh until", until(life.fresh_until_ms)),
+    ];
+    // windows of no length are off
+    if life.swr_until_ms > life.fresh_until_ms {
+        lines.push(("swr until", until(life.swr_until_ms)));
+    }
+    if life.sie_until_ms > life.fresh_until_ms {
+        lines.push(("sie until", until(life.sie_until_ms)));
+    }
+    lines.push(("kept until", until(life.keep_until_ms)));
+    let is_full = entry.durability() == larder_storage::Durability::Full;
+    lines.push(("durability", if is_full { "full" } else { "relaxed" }.to_owned()));
+    lines.push(("generation", entry.token().to_string()));
+    let tags: Vec<&str> = entry.metadata().tags().iter().map(larder_storage::Tag::as_str).collect();
+    if !tags.is_empty() {
+        lines.push(("tags", plain(&tags.join(", ")).into_owned()));
+    }
+    if About::of(entry).is_none() {
+        let note = "stored without times, so that the default of 30d counts from when it was stored";
+        lines.push(("note", note.to_owned()));
+    }
+    lines
+}
+
+fn stored(entry: &Entry, at: SystemTime) -> Stored<'_> {
+    let about = About::of_or_default(entry);
+    let life = about.life;
     Stored {
         bytes: entry.body().len(),
         stored_ms: unix_ms(entry.stored_at()),
         fetched_ms: life.fetched_ms,
         fresh_until_ms: life.fresh_until_ms,
+        swr_until_ms: life.swr_until_ms,
+        sie_until_ms: life.sie_until_ms,
+        keep_until_ms: life.keep_until_ms,
         fetch_ms: life.fetch_ms,
-        age_s: life.age(now),
-        ttl_s: life.ttl_left(now),
+        age_s: life.age(at),
+        ttl_s: life.ttl_left(at),
+        unchanged_checks: about.history.unchanged,
         durability: entry.durability(),
         standing: json::standing(entry.standing()),
         generation: entry.token().to_string(),
         tags: entry.metadata().tags().iter().map(larder_storage::Tag::as_str).collect(),
     }
-}
-
-fn words(key: &Key, found: Option<&Entry>, flight: Option<&UnderWay>, now: SystemTime) -> String {
-    let mut text = String::new();
-    let mut line = |name: &str, value: &str| {
-        let _ = writeln!(text, "{name:<11} {value}");
-    };
-    line("key", &plain(key.as_str()));
-    let (word, meaning) = verdict(found, now);
-    line("verdict", &format!("{word}: {meaning}"));
-    if let Some(entry) = found {
-        let life = Life::of_or_default(entry);
-        line("size", &format!("{} bytes", entry.body().len()));
-        let took = span(std::time::Duration::from_millis(life.fetch_ms));
-        line("fetched", &format!("{}; it took {took}", distance(-i128::from(life.age(now)))));
-        line("fresh until", &distance(life.ttl_left(now).into()));
-        line("durability", if entry.durability() == larder_storage::Durability::Full { "full" } else { "relaxed" });
-        line("generation", &entry.token().to_string());
-        let tags: Vec<&str> = entry.metadata().tags().iter().map(larder_storage::Tag::as_str).collect();
-        if !tags.is_empty() {
-            line("tags", &plain(&tags.join(", ")));
-        }
-        if Life::of(entry).is_none() {
-            line("note", "stored without times, so that the default of 30d counts from when it was stored");
-        }
-    }
-    line("flight", &flight.map_or_else(|| "none".to_owned(), flights::words));
-    text
 }

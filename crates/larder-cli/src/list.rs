@@ -1,10 +1,10 @@
 //! `larder list`: what is stored.
 
 use std::io::{self, Write};
-use std::time::Duration;
 
+use larder_staleness::Life;
 use larder_storage::{Standing, Summary};
-use larder_upstream::{DEFAULT_TTL, Life};
+use larder_upstream::About;
 use serde::Serialize;
 
 use crate::args::{Global, List};
@@ -56,7 +56,7 @@ pub(crate) fn run(global: &Global, terms: &List, output: Output) -> Result<Exit,
 }
 
 fn life_of(summary: &Summary) -> Life {
-    Life::in_metadata(&summary.metadata).unwrap_or_else(|| Life::new(summary.stored_at, DEFAULT_TTL, Duration::ZERO))
+    About::in_metadata_or_default(&summary.metadata, summary.stored_at).life
 }
 
 fn state(summary: &Summary, life: &Life, now: std::time::SystemTime) -> String {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::args::{Global, Lock};
 use crate::child::{self, Event};
+use crate::config::Loaded;
 use crate::exit::{Exit, Failed, chain};
 use crate::group::Group;
 use crate::output::Output;
@@ -75,7 +76,7 @@ pub(crate) fn run(global: &Global, terms: &Lock, output: Output) -> Result<Exit,
     }
     let wait = match terms.timeout {
         Some(bound) => Wait::new(bound).from(Origin::Flag("--timeout".to_owned())),
-        None => root::wait(global)?,
+        None => root::wait(global, &Loaded::find(global)?)?,
     };
     let store = root::open(global)?;
     let locks = locks(&store, store.annex(FOLDER).map_err(Error::from)?.locks().backend(), &terms.name)?;

@@ -1,8 +1,12 @@
 //! The `larder` command: from its arguments to its exit code.
 
 mod args;
+mod ask;
+mod behind;
 mod child;
 mod completions;
+mod config;
+mod environment;
 mod exit;
 mod explain;
 mod flights;
@@ -10,6 +14,7 @@ mod gc;
 mod get;
 mod group;
 mod invalidate;
+mod job;
 mod json;
 mod list;
 mod lock;
@@ -44,6 +49,9 @@ fn main() -> ExitCode {
         Err(error) => return usage::tell(&error).into(),
     };
     let output = Output::new(&arguments.global);
+    if arguments.global.behind {
+        behind::leave();
+    }
     tracer::install(arguments.global.verbose);
     let ended = perform(&arguments, output);
     let exit = ended.unwrap_or_else(|failed| {
@@ -65,6 +73,7 @@ fn perform(arguments: &Arguments, output: Output) -> Result<Exit, exit::Failed> 
         Verb::Lock(terms) => lock::run(global, terms, output),
         Verb::Locks => locks::run(global, output),
         Verb::Verify(terms) => verify::run(global, terms, output),
+        Verb::Config(terms) => config::verb::run(global, terms, output),
         Verb::Gc => gc::run(global, output),
         Verb::Stats => stats::run(global, output),
         Verb::Completions(terms) => completions::run(terms, output),

@@ -1,4 +1,4 @@
-//! Where this platform keeps caches.
+//! Where this platform keeps caches and configurations.
 
 #[cfg_attr(target_os = "macos", path = "place/macos.rs")]
 #[cfg_attr(windows, path = "place/windows.rs")]
@@ -7,7 +7,7 @@ mod platform;
 
 use std::path::PathBuf;
 
-pub(crate) use self::platform::{VARIABLES, cache_folder};
+pub(crate) use self::platform::{CONFIG_VARIABLES, VARIABLES, cache_folder, config_folder};
 
 /// The path in a variable. A relative one would mean another folder in each working folder, and is no place.
 fn absolute(name: &str) -> Option<PathBuf> {

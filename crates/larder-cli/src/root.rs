@@ -8,6 +8,7 @@ use larder_lock::{Origin, Wait};
 use larder_storage::{Options, Store};
 
 use crate::args::Global;
+use crate::config::Loaded;
 use crate::exit::{Exit, Failed};
 use crate::place;
 
@@ -15,8 +16,6 @@ use crate::place;
 const ROOT: &str = "LARDER_ROOT";
 /// The variable that bounds waits.
 const LOCK_TIMEOUT: &str = "LARDER_LOCK_TIMEOUT";
-/// How long to wait for others, unless told otherwise.
-const LOCK_WAIT: &str = "600s";
 
 /// Why there is no folder to work in.
 #[derive(Debug, thiserror::Error)]
@@ -66,14 +65,14 @@ pub(crate) fn open_read_only(global: &Global) -> Result<Store, Failed> {
     Ok(Options::new().read_only().open(path(global)?)?)
 }
 
-/// How long to wait for others: the flag, else the variable, else ten minutes.
-pub(crate) fn wait(global: &Global) -> Result<Wait, Failed> {
+/// How long to wait for others: the flag, else the variable, else the configuration, else ten minutes.
+pub(crate) fn wait(global: &Global, loaded: &Loaded) -> Result<Wait, Failed> {
     if let Some(bound) = global.lock_timeout {
         return Ok(Wait::new(bound).from(Origin::Flag("--lock-timeout".to_owned())));
     }
     let (text, origin) = match variable(LOCK_TIMEOUT) {
         Some(value) => (value.to_string_lossy().into_owned(), Origin::Environment(LOCK_TIMEOUT.to_owned())),
-        None => (LOCK_WAIT.to_owned(), Origin::Default),
+        None => return Ok(loaded.wait()),
     };
     Wait::parse(&text, origin).map_err(|source| Failed::new(Exit::USAGE, WaitError { source }))
 }
@@ -87,6 +86,6 @@ struct WaitError {
 }
 
 /// A variable's value; an empty one is none.
-fn variable(name: &str) -> Option<OsString> {
+pub(crate) fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }

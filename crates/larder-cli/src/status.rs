@@ -6,8 +6,9 @@ use std::time::{Duration, SystemTime};
 use larder::counters::{Counter, Counters, Fold};
 use larder::{Forward, Level, Outcome};
 use larder_lock::Wait;
+use larder_staleness::Life;
 use larder_storage::{Entry, Store};
-use larder_upstream::{Life, Waited};
+use larder_upstream::Waited;
 
 /// How long counting waits for others who count: they hold the journal for microseconds. What a frozen one costs everybody
 /// else is this much of their exit, after the answer; and the count.

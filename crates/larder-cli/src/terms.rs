@@ -55,6 +55,52 @@ impl FromStr for Span {
     }
 }
 
+/// A moment to decide for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// A date.
+    Date(std::time::SystemTime),
+    /// So long from now.
+    After(Duration),
+}
+
+/// The text names no moment.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{text:?} is no moment: use a date such as 2026-03-01T12:00:00Z, or a length of time from now such as 90s or 7d"
+)]
+pub(crate) struct MomentError {
+    text: String,
+}
+
+impl FromStr for Moment {
+    type Err = MomentError;
+
+    fn from_str(text: &str) -> Result<Self, MomentError> {
+        if let Ok(Span(after)) = text.trim_start_matches('+').parse() {
+            return Ok(Self::After(after));
+        }
+        larder_staleness::parse_date(text).map(Self::Date).ok_or_else(|| MomentError { text: text.to_owned() })
+    }
+}
+
+impl Moment {
+    /// The moment, seen from `now`.
+    pub(crate) fn seen_from(self, now: std::time::SystemTime) -> std::time::SystemTime {
+        match self {
+            Self::Date(date) => date,
+            // beyond all clocks is as late as can be said
+            Self::After(after) => now.checked_add(after).unwrap_or_else(|| now + Duration::from_secs(1 << 33)),
+        }
+    }
+}
+
+/// A number of 0 to 1, for jitter.
+pub(crate) fn chance() -> f64 {
+    let bits = larder_system::unique().map_or(0, |number| u32::try_from(number >> 32).unwrap_or(0));
+    f64::from(bits) / f64::from(u32::MAX)
+}
+
 /// What `invalidate` names: a key alone, or all keys below one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Target {

@@ -80,6 +80,36 @@ impl Guard {
         }
     }
 
+    /// Gives the lock away: whoever has the file holds it, with all who inherit the file from it, until the last of them has
+    /// closed it or ended. To be handed to a child process that outlives this one. `None` for a lease, which no descriptor
+    /// carries: that one is let go.
+    ///
+    /// # Errors
+    /// The descriptor cannot be duplicated. The lock is let go then.
+    ///
+    /// # Platform
+    /// On Windows a lock dies with the process that took it, whoever has the handle.
+    pub fn hand_over(mut self) -> std::io::Result<Option<std::fs::File>> {
+        let Some(hold) = self.hold.take() else { return Ok(None) };
+        match hold {
+            Hold::Advisory(held) => match held.file.file().map(std::fs::File::try_clone).transpose() {
+                Ok(file) => {
+                    // closed, and not unlocked: the lock belongs to what the descriptors stand for, and lives in the copy
+                    self.shared.disk.close(held.file);
+                    Ok(file)
+                }
+                Err(error) => {
+                    advisory::release(&self.shared, &self.name, held);
+                    Err(error)
+                }
+            },
+            Hold::Lease(held) => {
+                held.release();
+                Ok(None)
+            }
+        }
+    }
+
     /// Whether this still excludes others: the lock file is the one under its name, and a lease has neither expired nor
     /// been taken over. To be called right before what the lock protects is made visible.
     ///

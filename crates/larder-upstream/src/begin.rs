@@ -241,7 +241,7 @@ impl<'a, T, L: FnMut() -> Result<Option<T>, GetError>> Call<'a, L> {
     /// One look at what there is under the flight's name, and what follows from it; `None` to look again.
     fn round(&mut self, annex: &Annex) -> Result<Option<Begun<T>>, Error> {
         let Some(seen) = Seen::open(annex, &self.name)? else {
-            return Ok(self.lead(annex, Replace::No)?.map(Begun::Turn));
+            return Ok(self.lead(annex)?.map(Begun::Turn));
         };
         match (self.judge(annex, &seen), &seen.what) {
             (Ok(Judged::UnderWay { joins }), What::Flight { header, .. }) => {
@@ -264,7 +264,7 @@ impl<'a, T, L: FnMut() -> Result<Option<T>, GetError>> Call<'a, L> {
             What::Flight { header, is_ending, .. } => self.meet(annex, seen, header, *is_ending),
             What::Foreign => {
                 tracing::warn!(path = %annex.path_of(&self.name), "not a flight's file: it is replaced");
-                Ok(Judged::Over(self.succeed(annex, seen, None)?))
+                Ok(Judged::Over(self.succeed(annex, seen, None, 0)?))
             }
             What::Newer(id) => Ok(Judged::Over(self.leave(annex, seen, id.as_ref())?)),
             What::Folder => Err(Error::Folder { path: annex.path_of(&self.name) }),
@@ -283,7 +283,7 @@ impl<'a, T, L: FnMut() -> Result<Option<T>, GetError>> Call<'a, L> {
             return Ok(Judged::UnderWay { joins });
         }
         Ok(Judged::Over(match self.outcome(annex, seen)? {
-            None => self.succeed(annex, seen, Some(header))?,
+            None => self.succeed(annex, seen, Some(header), header.failures)?,
             Some(_) if !joins => None,
             Some(outcome) => self.take(header, outcome)?,
         }))
@@ -317,7 +317,7 @@ impl<'a, T, L: FnMut() -> Result<Option<T>, GetError>> Call<'a, L> {
         Ok(match outcome {
             Outcome::Landed => (self.look)().map_err(Error::Look)?.map(|found| Turn::Found { found, waited }),
             Outcome::Failed { failure, .. } => Some(Turn::Failed { failure, waited, remembered: false }),
-            Outcome::Alone => Some(Turn::Alone { waited }),
+            Outcome::Alone { .. } => Some(Turn::Alone { waited }),
             Outcome::Carried(document) => {
                 self.may_take(header, &document)?.then_some(Turn::Carried { document, waited })
             }
@@ -347,12 +347,32 @@ impl<'a, T, L: FnMut() -> Result<Option<T>, GetError>> Call<'a, L> {
             let (failure, waited) = (failure.clone(), self.waited.clone());
             return Ok(Some(Turn::Failed { failure, waited, remembered: true }));
         }
+        if let Some(Outcome::Alone { remembered: Some(memory) }) = &outcome
+            && memory.left(annex.clock()).is_some()
+            && self.is_current(header, &self.terms.tags)?
+        {
+            return Ok(Some(Turn::Alone { waited: self.waited.clone() }));
+        }
+        let failures = match &outcome {
+            None => header.failures,
+            Some(Outcome::Failed { remembered: Some(memory), .. }) if memory.counts(annex.clock()) => {
+                header.failures.saturating_add(1)
+            }
+            Some(_) => 0,
+        };
         // where there is an outcome, the command is over too
-        self.succeed(annex, seen, if outcome.is_some() { None } else { Some(header) })
+        self.succeed(annex, seen, if outcome.is_some() { None } else { Some(header) }, failures)
     }
 
     /// Takes the place of a flight whose leader is gone, if nobody else does. With its `header`, its command is waited for.
-    fn succeed(&mut self, annex: &Annex, seen: &Seen, header: Option<&Header>) -> Result<Option<Turn<T>>, Error> {
+    /// So many fetches in a row have failed by now.
+    fn succeed(
+        &mut self,
+        annex: &Annex,
+        seen: &Seen,
+        header: Option<&Header>,
+        failures: u32,
+    ) -> Result<Option<Turn<T>>, Error> {
         let holder = header.map(Header::holder).unwrap_or_default();
         if let Some(header) = header
             && !self.wait_for_command(annex, header, &holder)?
@@ -362,17 +382,17 @@ impl<'a, T, L: FnMut() -> Result<Option<T>, GetError>> Call<'a, L> {
         let lock = election_lock(&self.name);
         let acquire = |wait: &_| annex.locks().acquire(&lock, Mode::Exclusive, wait);
         let End::Got(election) = self.patience.wait_for(annex, &holder, None, acquire)? else { return Ok(None) };
-        let turn = self.elected(annex, seen, &election);
+        let turn = self.elected(annex, seen, &election, failures);
         flight::retire(election);
         self.recheck(annex, turn?)
     }
 
-    fn elected(&self, annex: &Annex, seen: &Seen, election: &Guard) -> Result<Option<Flight>, Error> {
+    fn elected(&self, annex: &Annex, seen: &Seen, election: &Guard, failures: u32) -> Result<Option<Flight>, Error> {
         // whoever was faster has put its own file there
         if election.check().is_err() || !seen.is_still(annex, &self.name)? {
             return Ok(None);
         }
-        self.publish(annex, Replace::Yes)
+        self.publish(annex, Replace::Yes, failures)
     }
 
     /// Waits for the command of a dead leader, within the terms; false when the root went away under it.
@@ -405,8 +425,8 @@ impl<'a, T, L: FnMut() -> Result<Option<T>, GetError>> Call<'a, L> {
         Ok(None)
     }
 
-    fn lead(&mut self, annex: &Annex, replace: Replace) -> Result<Option<Turn<T>>, Error> {
-        let flight = self.publish(annex, replace)?;
+    fn lead(&mut self, annex: &Annex) -> Result<Option<Turn<T>>, Error> {
+        let flight = self.publish(annex, Replace::No, 0)?;
         self.recheck(annex, flight)
     }
 
@@ -414,7 +434,7 @@ impl<'a, T, L: FnMut() -> Result<Option<T>, GetError>> Call<'a, L> {
     ///
     /// Its lock is held before its file is seen, so that nobody takes it for dead; its token is taken before, so that it
     /// is older than every invalidation whose caller finds it.
-    fn publish(&self, annex: &Annex, replace: Replace) -> Result<Option<Flight>, Error> {
+    fn publish(&self, annex: &Annex, replace: Replace, failures: u32) -> Result<Option<Flight>, Error> {
         let identity = |source| Error::Identity { key: self.key.clone(), source };
         let id = Id::new().map_err(identity)?;
         let lock = flight::take(annex, &id.lock())?;
@@ -427,6 +447,7 @@ impl<'a, T, L: FnMut() -> Result<Option<T>, GetError>> Call<'a, L> {
                 pid: std::process::id(),
                 host: host_name(),
                 started_ms: wall_ms(annex.clock()),
+                failures,
             };
             let line = header.encode().map_err(|error| identity(io::Error::other(error)))?;
             let file = annex.publish(&self.name, &[&line], replace)?;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use larder_staleness::Backoff;
 use serde::{Deserialize, Serialize};
 
 /// The most that is kept of what a failed command wrote to its standard error, in bytes: the end of it.
@@ -91,6 +92,37 @@ impl Failure {
     pub fn with_retry_after(mut self, after: Duration) -> Self {
         self.retry_after = Some(after);
         self
+    }
+}
+
+impl Failure {
+    /// How long all processes remember this failure, the one after so many others in a row; `None` for not at all.
+    ///
+    /// What is wrong with the upstream backs off, what is wrong with the request or the credentials does not: those can be
+    /// mended by the caller, who then must not be told an old failure. That there is no such document is remembered for
+    /// `negative`.
+    pub fn memory(&self, failures_before: u32, backoff: &Backoff, negative: Duration) -> Option<Duration> {
+        let length = match self.class {
+            Class::Unavailable | Class::Throttled | Class::Command => {
+                backoff.after(failures_before.saturating_add(1), self.retry_after)
+            }
+            // being prepared is not failing: the times between two looks do not grow
+            Class::NotReady => backoff.after(1, self.retry_after),
+            Class::Absent => negative,
+            Class::Denied | Class::Refused => Duration::ZERO,
+        };
+        Some(length).filter(|length| !length.is_zero())
+    }
+}
+
+impl Class {
+    /// Whether a stale copy may be given out instead of such a failure: not when the upstream has said that there is no such
+    /// document, that this caller may not have it, or that the request makes no sense.
+    pub const fn allows_stale(self) -> bool {
+        match self {
+            Self::Unavailable | Self::Throttled | Self::NotReady | Self::Command => true,
+            Self::Denied | Self::Absent | Self::Refused => false,
+        }
     }
 }
 

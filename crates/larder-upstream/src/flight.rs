@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use larder_lock::{Guard, Mode, Wait, acquire};
 use larder_storage::{Annex, Key, Metadata, Store, Token};
-use larder_system::{Handle, retry, write_all_at};
+use larder_system::{Handle, Replace, retry, write_all_at};
 
 use crate::failure::Failure;
 use crate::file::{Header, Outcome, Remembered};
@@ -57,10 +57,12 @@ pub(crate) struct Published {
 }
 
 /// What becomes of the file under the flight's name.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 enum Name {
     Goes,
     Stays,
+    /// Another file takes its place: the same flight, with this outcome for those who come later.
+    Passes(Vec<u8>),
 }
 
 impl Flight {
@@ -87,6 +89,11 @@ impl Flight {
     /// What this caller waited for before it was its turn.
     pub fn waited(&self) -> &Waited {
         &self.parts.waited
+    }
+
+    /// How many fetches of this key have failed in a row before this one, as far as anybody remembers.
+    pub fn failures(&self) -> u32 {
+        self.parts.header.failures
     }
 
     /// An empty file that carries a lock, for the standard input of a command that fetches. When this process is killed
@@ -117,20 +124,28 @@ impl Flight {
 
     /// Ends it with an answer that is not in the store: everybody who was waiting gets a copy. One that is larger than
     /// the store's documents may be is not handed on: they fetch for themselves.
-    pub fn carry(mut self, body: &[u8], metadata: &Metadata) {
+    pub fn carry(self, body: &[u8], metadata: &Metadata) {
+        self.carry_for(body, metadata, None);
+    }
+
+    /// The same; with `remember`, whoever comes within that time fetches for itself, without waiting for anybody: answers
+    /// that may not be stored are not worth a queue. Nothing of the answer itself is kept for them.
+    pub fn carry_for(mut self, body: &[u8], metadata: &Metadata, remember: Option<Duration>) {
         if body.len() as u64 > self.parts.store.body_bytes_max() {
             return self.alone();
         }
         let outcome = Outcome::carried(&self.parts.header, body, metadata);
-        self.parts.end(Some(outcome), body, Name::Goes);
+        let marker = self.remembered(remember).and_then(|memory| {
+            let lines = [self.parts.header.encode().ok()?, Outcome::alone(&self.parts.header, Some(memory)).ok()?];
+            Some(Name::Passes(lines.concat()))
+        });
+        self.parts.end(Some(outcome), body, marker.unwrap_or(Name::Goes));
     }
 
     /// Ends it with a failure, which everybody gets who was waiting; with `remember`, for so long also whoever comes
     /// later, unless the key is invalidated meanwhile or the machine boots.
     pub fn fail(mut self, failure: &Failure, remember: Option<Duration>) {
-        let remembered = remember
-            .filter(|length| !length.is_zero())
-            .map(|length| Remembered::from_now(&**self.parts.store.clock(), length));
+        let remembered = self.remembered(remember);
         let name = if remembered.is_some() { Name::Stays } else { Name::Goes };
         let outcome = Outcome::failed(&self.parts.header, failure, remembered);
         self.parts.end(Some(outcome), &[], name);
@@ -138,8 +153,13 @@ impl Flight {
 
     /// Ends it with an answer that may not be shared: everybody who was waiting fetches for themselves.
     pub fn alone(mut self) {
-        let outcome = Outcome::alone(&self.parts.header);
+        let outcome = Outcome::alone(&self.parts.header, None);
         self.parts.end(Some(outcome), &[], Name::Goes);
+    }
+
+    fn remembered(&self, length: Option<Duration>) -> Option<Remembered> {
+        let length = length.filter(|length| !length.is_zero())?;
+        Some(Remembered::from_now(&**self.parts.store.clock(), length))
     }
 }
 
@@ -161,8 +181,12 @@ impl Parts {
             tracing::warn!(key = %self.header.key, %error, "a flight's outcome could not be recorded");
             name = Name::Goes;
         }
-        if is_ours && name == Name::Goes {
-            self.remove();
+        if is_ours {
+            match name {
+                Name::Stays => {}
+                Name::Goes => self.remove(),
+                Name::Passes(bytes) => self.pass(&bytes),
+            }
         }
         if let Some(command) = self.command.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
             retire(command);
@@ -181,12 +205,32 @@ impl Parts {
         write_all_at(disk, file, body, self.length.saturating_add(line.len() as u64))
     }
 
+    /// Whether the name still stands for this flight's file.
+    fn has_name(&self) -> bool {
+        let (disk, folder) = (self.annex.disk(), self.annex.folder());
+        let Some(ours) = self.file.as_ref().and_then(|file| disk.metadata(file).ok()) else { return false };
+        let named = retry(|| disk.metadata_at(folder, Path::new(&self.name)));
+        named.is_ok_and(|named| named.is_same_file(&ours))
+    }
+
+    /// Puts other bytes under the name; where that fails, the name goes.
+    fn pass(&self, bytes: &[u8]) {
+        if !self.has_name() {
+            return;
+        }
+        match self.annex.publish(&self.name, &[bytes], Replace::Yes) {
+            Ok(Some(file)) => self.annex.disk().close(file),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::debug!(key = %self.header.key, %error, "that an answer may not be stored is not remembered");
+                self.remove();
+            }
+        }
+    }
+
     /// Takes the name away, if it still stands for this flight's file.
     fn remove(&self) {
-        let (disk, folder) = (self.annex.disk(), self.annex.folder());
-        let Some(ours) = self.file.as_ref().and_then(|file| disk.metadata(file).ok()) else { return };
-        let named = retry(|| disk.metadata_at(folder, Path::new(&self.name)));
-        if named.is_ok_and(|named| named.is_same_file(&ours))
+        if self.has_name()
             && let Err(error) = self.annex.remove(&self.name)
         {
             tracing::warn!(key = %self.header.key, %error, "the file of a flight stays until a sweep");

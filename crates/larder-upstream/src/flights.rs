@@ -5,13 +5,13 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use larder_lock::{Wait, acquire};
-use larder_storage::{Annex, GetError, Key, Store, annex};
+use larder_storage::{Annex, GetError, Key, Store, Tag, annex};
 
 use crate::file::Id;
 use crate::met::Begun;
 use crate::terms::Terms;
 use crate::turn::Turn;
-use crate::{begin, sweep, under_way};
+use crate::{begin, decide, errand, sweep, under_way};
 
 /// The folder of a root that flights have their files in.
 pub(crate) const FOLDER: &str = "flights";
@@ -86,6 +86,47 @@ impl Flights {
     /// The folder of flights cannot be read.
     pub fn under_way(&self) -> Result<Vec<under_way::UnderWay>, under_way::Error> {
         under_way::list(self)
+    }
+
+    /// What there is of one key: a flight under way, a failure that is remembered, or that its answers may not be stored; as
+    /// far as it concerns a caller who asks now and names these tags. It costs a few system calls, and makes nothing.
+    ///
+    /// # Errors
+    /// The file cannot be read, or the lock not be looked at.
+    pub fn at(&self, key: &Key, tags: &[Tag]) -> Result<Option<under_way::UnderWay>, under_way::Error> {
+        under_way::at(self, key, tags)
+    }
+
+    /// What is to be done about a question for `key`, whose stored copy is `copy`: [`larder_staleness::decide`], with the
+    /// failure that all processes remember.
+    ///
+    /// At a moment that is still to come, `at` decides as it will then if nothing happens in between. Where what is
+    /// remembered cannot be read, nothing is.
+    pub fn decide(
+        &self,
+        key: &Key,
+        tags: &[Tag],
+        copy: Option<&larder_staleness::Copy>,
+        wish: &larder_staleness::Wish,
+        at: std::time::SystemTime,
+    ) -> decide::Decided {
+        decide::run(self, key, tags, copy, wish, at)
+    }
+
+    /// The right to start a process that refreshes `key`, if nobody has it. Does not wait.
+    ///
+    /// # Errors
+    /// The root cannot be written, or the lock not be used.
+    pub fn errand(&self, key: &Key) -> Result<Option<errand::Errand>, errand::Error> {
+        errand::take(self, key)
+    }
+
+    /// Waits until whoever refreshes `key` behind its callers' backs has come to an end; false when the wait ended first.
+    ///
+    /// # Errors
+    /// The root cannot be written, the lock not be used, or the wait was cancelled.
+    pub fn wait_for_errand(&self, key: &Key, wait: &Wait) -> Result<bool, errand::Error> {
+        errand::wait(self, key, wait)
     }
 
     /// Removes the files that dead leaders left behind, and those of failures whose memory has ended; looks at no more

@@ -6,10 +6,12 @@ mod flights;
 mod terms;
 mod turn;
 
+mod about;
 pub mod begin;
+mod decide;
+pub mod errand;
 mod failure;
 mod flight;
-mod life;
 mod met;
 pub mod sweep;
 pub mod under_way;
@@ -19,12 +21,14 @@ mod patience;
 #[cfg(feature = "tokio")]
 pub mod tasks;
 
+pub use about::{About, DEFAULT_TTL};
+pub use decide::Decided;
+pub use errand::Errand;
 pub use failure::{Class, Exit, Failure, MESSAGE_BYTES_MAX, STDERR_BYTES_MAX};
 pub use file::Error as FileError;
 pub use flight::Flight;
 pub use flights::Flights;
-pub use life::{DEFAULT_TTL, Life};
 pub use met::{Begun, Met};
 pub use terms::Terms;
 pub use turn::{Carried, Turn, Waited};
-pub use under_way::UnderWay;
+pub use under_way::{Memory, UnderWay};

@@ -93,7 +93,9 @@ fn is_needed(flights: &Flights, annex: &Annex, seen: &Seen) -> Result<bool, Erro
     }
     let outcome = if is_ending { seen.outcome(annex, flights.store().body_bytes_max()).ok().flatten() } else { None };
     Ok(match outcome {
-        Some(Outcome::Failed { remembered: Some(memory), .. }) => memory.left(annex.clock()).is_some(),
+        // also when its time is over: the next failure is then not the first
+        Some(Outcome::Failed { remembered: Some(memory), .. }) => memory.counts(annex.clock()),
+        Some(Outcome::Alone { remembered: Some(memory) }) => memory.left(annex.clock()).is_some(),
         Some(_) => false,
         // its command may live on, and whoever comes next must learn of it
         None => is_held(annex, &header.id.command_lock())?,

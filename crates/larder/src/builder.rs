@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use larder_staleness::{Backoff, Classes};
 use larder_storage::{Durability, Options, root};
+use larder_upstream::Flights;
 use larder_upstream::tasks::{Group, Threads};
-use larder_upstream::{DEFAULT_TTL, Flights};
 
 use crate::cache::Cache;
 use crate::coarse::Coarse;
@@ -20,6 +21,8 @@ const MEMORY_BYTES_MAX: u64 = 64 * 1024 * 1024;
 const LOCK_WAIT: Duration = Duration::from_secs(600);
 /// How long waiting and fetching may take together.
 const TIMEOUT: Duration = Duration::from_secs(900);
+/// How long a caller with a usable stale copy waits for a new one.
+const SOFT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How many threads wait for other processes: one for each document that another process is fetching.
 const WAITING_THREADS_MAX: usize = 64;
 
@@ -54,7 +57,11 @@ pub struct Builder {
 impl Builder {
     pub(crate) fn new(root: &Utf8Path) -> Self {
         let settings = Settings {
-            ttl: DEFAULT_TTL,
+            classes: Classes::default(),
+            soft_timeout: SOFT_TIMEOUT,
+            backoff: Backoff::default(),
+            may_refresh: true,
+            is_offline: false,
             lock_wait: LOCK_WAIT,
             timeout: TIMEOUT,
             durability: Durability::Full,
@@ -71,7 +78,40 @@ impl Builder {
 
     /// For how long a document is fresh when neither the call nor the fetch says so; 30 days unless told otherwise.
     pub fn ttl(mut self, ttl: Duration) -> Self {
-        self.settings.ttl = ttl;
+        let mut policy = *self.settings.classes.default_policy();
+        policy.fresh = ttl;
+        self.settings.classes.define(Classes::DEFAULT, policy);
+        self
+    }
+
+    /// The classes of documents: how long each may be used, and which is whose. It replaces what [`ttl`](Self::ttl) said.
+    pub fn classes(mut self, classes: Classes) -> Self {
+        self.settings.classes = classes;
+        self
+    }
+
+    /// How long a caller waits at most when there is a stale copy that may be given out; 2 s unless told otherwise.
+    pub fn soft_timeout(mut self, at_most: Duration) -> Self {
+        self.settings.soft_timeout = at_most;
+        self
+    }
+
+    /// How long a failing upstream is left alone by all processes; [`Backoff::NONE`] for not at all.
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.settings.backoff = backoff;
+        self
+    }
+
+    /// Whether documents are refreshed behind the back of those who got a copy; yes unless told otherwise. Without, a copy
+    /// within its stale-while-revalidate window is given out, and refreshed by the first who asks after that window.
+    pub fn background_refresh(mut self, yes: bool) -> Self {
+        self.settings.may_refresh = yes;
+        self
+    }
+
+    /// Never fetches, whatever the terms of a call say: any copy that is still kept is an answer.
+    pub fn offline(mut self) -> Self {
+        self.settings.is_offline = true;
         self
     }
 

@@ -6,16 +6,17 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use camino::Utf8Path;
 use larder_lock::Wait;
+use larder_staleness::{Life, UnknownClass};
 use larder_storage::{
     GetError, Invalidation, Key, MetadataError, Prefix, Published, Put, Store, Summary, Token, invalidate, put,
 };
-use larder_upstream::{Flights, Life};
+use larder_upstream::{About, Flights};
 use tokio::task::{JoinError, spawn_blocking};
 
 use crate::builder::Builder;
 use crate::counters::{self, Counter, Flushed, Fold, Totals};
 use crate::document::Answer;
-use crate::inner::{Inner, Looked};
+use crate::inner::Inner;
 use crate::terms::Terms;
 
 /// How long a flush waits for another process's.
@@ -46,6 +47,9 @@ pub enum Error {
     /// It was not invalidated, or not for good.
     #[error(transparent)]
     Invalidate(#[from] invalidate::Error),
+    /// The terms name a class that there is not.
+    #[error(transparent)]
+    Class(#[from] UnknownClass),
     /// It has more tags than an entry can have.
     #[error(transparent)]
     Metadata(#[from] MetadataError),
@@ -112,13 +116,13 @@ impl Cache {
     /// # Cancel safety
     /// It may be dropped at any time.
     pub async fn get(&self, key: &Key) -> Result<Option<Answer>, Error> {
-        if let Some(answer) = self.inner.hit_in_memory(key) {
+        if let Some((answer, _)) = self.inner.hit_in_memory(key, None) {
             return Ok(Some(answer));
         }
         let (inner, key) = (Arc::clone(&self.inner), key.clone());
         let looked = spawn_blocking(move || inner.look(&key)).await??;
-        if let Looked::Fresh(document, _) = looked {
-            return Ok(Some(self.inner.hit_on_disk(document)));
+        if let Some(found) = looked.filter(|found| found.is_fresh(self.inner.wall())) {
+            return Ok(Some(self.inner.hit_on_disk(found.document)));
         }
         self.inner.counters.add(Counter::Misses, 1);
         Ok(None)
@@ -126,7 +130,7 @@ impl Cache {
 
     /// Stores a document that the caller has. It counts as fetched now, and from the generation in which it is stored.
     ///
-    /// Of the terms, the tags and the time it is fresh count.
+    /// Of the terms, the tags, the class, the time it is fresh and the windows for stale use count.
     ///
     /// # Errors
     /// It is not stored, or, with [`put::Error::NotDurable`], stored and perhaps not for good.
@@ -137,8 +141,9 @@ impl Cache {
     /// # Cancel safety
     /// Dropped after it has begun, it goes on.
     pub async fn put(&self, key: &Key, body: impl Into<Bytes>, terms: &Terms) -> Result<Published, Error> {
-        let ttl = terms.ttl.unwrap_or(self.inner.settings.ttl);
-        let metadata = Life::new(self.inner.wall(), ttl, std::time::Duration::ZERO).metadata(&terms.tags)?;
+        let policy = self.inner.policy(key, terms)?;
+        let life = Life::drawn(self.inner.wall(), &policy, std::time::Duration::ZERO, crate::inner::chance());
+        let metadata = About { class: terms.class.clone(), ..About::new(life) }.metadata(&terms.tags)?;
         let put = Put::new().metadata(metadata).durability(self.inner.settings.durability);
         let (inner, key, body) = (Arc::clone(&self.inner), key.clone(), body.into());
         let published = spawn_blocking(move || inner.store.put(&key, &body, &put)).await?;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use larder_staleness::Life;
 use larder_system::Clock;
-use larder_upstream::Life;
 
 /// How long the distance is trusted: a jump of the wall clock is noticed within that time.
 const TRUSTED_MS: i64 = 1_000;
@@ -60,12 +60,13 @@ fn ms_of(at: SystemTime) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use larder_staleness::Policy;
     use larder_testkit::VirtualClock;
 
     use super::*;
 
     fn fresh_for(clock: &VirtualClock, ms: u64) -> Life {
-        Life::new(clock.wall(), Duration::from_millis(ms), Duration::ZERO)
+        Life::new(clock.wall(), &Policy::fresh_for(Duration::from_millis(ms)), Duration::ZERO)
     }
 
     #[test]
@@ -73,7 +74,7 @@ mod tests {
         let clock = Arc::new(VirtualClock::new());
         let coarse = Coarse::new(clock.clone());
         let life = fresh_for(&clock, 900);
-        clock.advance(Duration::from_millis(899));
+        clock.advance(Duration::from_millis(900));
         assert!(coarse.while_fresh(&life).is_some());
         clock.advance(Duration::from_millis(1));
         assert!(coarse.while_fresh(&life).is_none());

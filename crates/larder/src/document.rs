@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use larder_staleness::Life;
 use larder_storage::{Entry, Metadata, Token};
-use larder_upstream::{Carried, Life};
+use larder_upstream::{About, Carried};
 
 use crate::outcome::Outcome;
 
@@ -30,7 +31,7 @@ pub(crate) struct Document {
 
 impl Document {
     pub(crate) fn of_entry(entry: Entry) -> Self {
-        let life = Life::of_or_default(&entry);
+        let life = About::of_or_default(&entry).life;
         let metadata = Arc::new(entry.metadata().clone());
         Self { body: entry.into_body().into(), metadata, life }
     }
@@ -38,7 +39,7 @@ impl Document {
     /// What another process fetched and did not store, with the generation its fetch began in.
     pub(crate) fn of_carried(carried: Carried, otherwise: Life) -> (Self, Token) {
         let Carried { body, metadata, token, .. } = carried;
-        let life = Life::in_metadata(&metadata).unwrap_or(otherwise);
+        let life = About::in_metadata(&metadata).map_or(otherwise, |about| about.life);
         (Self { body: body.into(), metadata: Arc::new(metadata), life }, token)
     }
 

@@ -8,21 +8,25 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use larder_lock::Wait;
+use larder_staleness::{Life, Policy};
 use larder_storage::{Key, Metadata, Put, Tag, Token, put};
 use larder_upstream::tasks::Lead;
-use larder_upstream::{Class, Failure, Flight, Life, Turn, Waited, begin};
+use larder_upstream::{About, Class, Failure, Flight, Turn, Waited, begin};
 use tokio::task::spawn_blocking;
 
 use crate::counters::Counter;
 use crate::document::Document;
-use crate::fetch::{Context, Fetched};
-use crate::inner::{Identity, Inner};
+use crate::exchange::{Context, Fetched};
+use crate::inner::{Identity, Inner, chance};
 use crate::turn::Unbegun;
 
 /// How long a document must be fresh for those who wait in other processes to find it so in the store: nearer to its end
 /// it is handed to them as well.
-const HAND_ON_BELOW: Duration = Duration::from_secs(1);
+const HAND_ON_BELOW_MS: u64 = 1_000;
+/// How long everybody fetches for itself what may not be stored.
+const ALONE_FOR: Duration = Duration::from_secs(10);
 /// How long storing waits for another writer of the key, when there is so much time.
 const STORE_WAIT: Duration = Duration::from_secs(10);
 
@@ -38,7 +42,7 @@ pub(crate) enum Landed {
     /// With a document in the store.
     Found { document: Document, waited: Waited },
     /// The fetch failed.
-    Failed { failure: Arc<Failure>, waited: Waited },
+    Failed { failure: Arc<Failure>, waited: Waited, remembered: bool },
     /// Its answer may not be shared.
     Alone,
     /// Its caller's wait was over.
@@ -71,13 +75,18 @@ pub(crate) struct Plan {
     pub(crate) inner: Arc<Inner>,
     pub(crate) key: Key,
     pub(crate) tags: Vec<Tag>,
-    pub(crate) ttl: Duration,
+    pub(crate) policy: Policy,
+    pub(crate) class: Option<String>,
+    /// The copy that is to be refreshed.
+    pub(crate) base: Option<Document>,
     /// How long others are waited for.
     pub(crate) wait: Duration,
     /// When everything must be over, in monotonic time.
     pub(crate) deadline: Duration,
     /// What was there and is not good enough.
     pub(crate) refused: Option<Identity>,
+    /// Whether a failure that is remembered is an answer.
+    pub(crate) takes_remembered: bool,
 }
 
 impl Plan {
@@ -87,15 +96,15 @@ impl Plan {
             Ok(Ok(Turn::Lead(flight))) => self.lead(fetch, lead, flight).await,
             Ok(Ok(Turn::Found { found, waited })) => land(lead, Landed::Found { document: found, waited }),
             Ok(Ok(Turn::Carried { document, waited })) => {
-                let otherwise = Life::new(self.inner.wall(), self.ttl, Duration::ZERO);
+                let otherwise = Life::new(self.inner.wall(), &self.policy, Duration::ZERO);
                 let (document, token) = Document::of_carried(document, otherwise);
                 let detail = Some("handed on by the process that fetched it".into());
                 let (token, is_stored, is_own, is_bypass) = (Some(token), false, false, false);
                 let arrival = Arrival { document, token, is_stored, is_own, is_bypass, detail, waited };
                 land(lead, Landed::Document(Arc::new(arrival)))
             }
-            Ok(Ok(Turn::Failed { failure, waited, .. })) => {
-                land(lead, Landed::Failed { failure: Arc::new(failure), waited })
+            Ok(Ok(Turn::Failed { failure, waited, remembered })) => {
+                land(lead, Landed::Failed { failure: Arc::new(failure), waited, remembered })
             }
             Ok(Ok(_)) => {
                 lead.land(Landed::Alone);
@@ -133,20 +142,22 @@ impl Plan {
         token: Option<Token>,
         detail: Option<Detail>,
     ) -> Landed {
-        let Self { inner, key, tags, ttl, deadline, .. } = self;
-        let fetched = call(&inner, &key, fetch, deadline).await;
-        let landed = match fetched {
-            Ok((fetched, took)) => {
-                let life = Life::new(inner.wall(), fetched.ttl.unwrap_or(ttl), took);
-                let metadata = metadata(life, &tags, &fetched).unwrap_or_default();
+        let made = self.call(fetch).await;
+        let Self { inner, tags, .. } = self;
+        let landed = match made {
+            Ok(Made { fetched, body, about }) => {
+                let life = about.life;
+                let metadata = metadata(&about, &tags, &fetched).unwrap_or_default();
                 inner.counters.add(Counter::NotStored, 1);
-                let document = Document { body: fetched.body, metadata: Arc::new(metadata), life };
+                let document = Document { body, metadata: Arc::new(metadata), life };
                 let (is_stored, is_own, is_bypass) = (false, true, true);
                 let detail = detail.or(Some("may not be shared".into()));
                 let waited = Waited::default();
                 Landed::Document(Arc::new(Arrival { document, token, is_stored, is_own, is_bypass, detail, waited }))
             }
-            Err(Uncalled::Failed(failure)) => Landed::Failed { failure: Arc::new(failure), waited: Waited::default() },
+            Err(Uncalled::Failed(failure)) => {
+                Landed::Failed { failure: Arc::new(failure), waited: Waited::default(), remembered: false }
+            }
             Err(Uncalled::Panicked) => return Landed::Panicked,
             Err(Uncalled::Dropped) => return Landed::Dropped,
         };
@@ -158,17 +169,18 @@ impl Plan {
 
     /// This process fetches for all.
     async fn lead(self, fetch: Fetch, lead: Lead<Landed>, flight: Flight) -> Landed {
-        let Self { inner, key, tags, ttl, deadline, .. } = self;
         let (token, waited) = (flight.token(), flight.waited().clone());
         if !lead.commit(Some(token)) {
             give_up(flight).await;
             return Landed::Dropped;
         }
-        match call(&inner, &key, fetch, deadline).await {
-            Ok((fetched, took)) => {
+        let made = self.call(fetch).await;
+        let Self { inner, key, tags, policy, deadline, .. } = self;
+        match made {
+            Ok(made) => {
                 // whoever comes from here on looks at the store when this is over
                 lead.close();
-                let publication = Publication { inner, key, tags, ttl, deadline, fetched, took, waited };
+                let publication = Publication { inner, key, tags, deadline, made, waited };
                 let published = spawn_blocking(move || publication.publish(flight)).await;
                 let Ok((own, others)) = published else { return Landed::Dropped };
                 lead.land(others);
@@ -176,11 +188,12 @@ impl Plan {
             }
             Err(Uncalled::Failed(failure)) => {
                 let shared = failure.clone();
-                let told = spawn_blocking(move || flight.fail(&shared, None)).await;
+                let memory = failure.memory(flight.failures(), &inner.settings.backoff, policy.negative);
+                let told = spawn_blocking(move || flight.fail(&shared, memory)).await;
                 if told.is_err() {
                     return Landed::Dropped;
                 }
-                land(lead, Landed::Failed { failure: Arc::new(failure), waited })
+                land(lead, Landed::Failed { failure: Arc::new(failure), waited, remembered: false })
             }
             Err(uncalled) => {
                 // abandoned: exactly one of those who wait, in this process or another, is elected
@@ -210,25 +223,65 @@ enum Uncalled {
     Dropped,
 }
 
-/// Asks upstream, in a task of its own: a panic ends it alone.
-async fn call(inner: &Inner, key: &Key, fetch: Fetch, deadline: Duration) -> Result<(Fetched, Duration), Uncalled> {
-    let began = inner.monotonic();
-    let left = deadline.saturating_sub(began);
-    inner.counters.add(Counter::Fetches, 1);
-    let context = Context::new(key.clone(), left);
-    let mut task = Aborting(tokio::spawn(async move { fetch(context).await }));
-    let outcome = match tokio::time::timeout(left, &mut task.0).await {
-        Ok(Ok(Ok(fetched))) => return Ok((fetched, inner.monotonic().saturating_sub(began))),
-        Ok(Ok(Err(failure))) => Uncalled::Failed(failure),
-        Ok(Err(error)) if error.is_panic() => Uncalled::Panicked,
-        Ok(Err(_)) => Uncalled::Dropped,
-        Err(_) => {
-            let message = format!("no answer for `{key}` within {left:.1?}: allow more time, or ask again later");
-            Uncalled::Failed(Failure::new(Class::Unavailable, message))
-        }
-    };
-    inner.counters.add(Counter::FetchFailures, 1);
-    Err(outcome)
+/// What a fetch has brought, with its times.
+struct Made {
+    fetched: Fetched,
+    body: Bytes,
+    about: About,
+}
+
+impl Plan {
+    /// Asks upstream, in a task of its own: a panic ends it alone.
+    async fn call(&self, fetch: Fetch) -> Result<Made, Uncalled> {
+        let (inner, key) = (&self.inner, &self.key);
+        let began = inner.monotonic();
+        let left = self.deadline.saturating_sub(began);
+        inner.counters.add(Counter::Fetches, 1);
+        let context = Context::new(key.clone(), left, self.base.as_ref());
+        let mut task = Aborting(tokio::spawn(async move { fetch(context).await }));
+        let outcome = match tokio::time::timeout(left, &mut task.0).await {
+            Ok(Ok(Ok(fetched))) => match self.made(fetched, inner.monotonic().saturating_sub(began)) {
+                Ok(made) => return Ok(made),
+                Err(failure) => Uncalled::Failed(failure),
+            },
+            Ok(Ok(Err(failure))) => Uncalled::Failed(failure),
+            Ok(Err(error)) if error.is_panic() => Uncalled::Panicked,
+            Ok(Err(_)) => Uncalled::Dropped,
+            Err(_) => {
+                let message = format!("no answer for `{key}` within {left:.1?}: allow more time, or ask again later");
+                Uncalled::Failed(Failure::new(Class::Unavailable, message))
+            }
+        };
+        inner.counters.add(Counter::FetchFailures, 1);
+        Err(outcome)
+    }
+
+    /// The document of a fetch, and its times.
+    fn made(&self, fetched: Fetched, took: Duration) -> Result<Made, Failure> {
+        let before = self.base.as_ref().map(|base| About::in_metadata(&base.metadata).unwrap_or_default());
+        let body = match (&fetched.body, &self.base) {
+            (Some(body), _) => body.clone(),
+            (None, Some(base)) => base.body.clone(),
+            (None, None) => {
+                let message =
+                    format!("the fetch of `{}` says that nothing has changed, but had nothing to compare", self.key);
+                return Err(Failure::new(Class::Refused, message));
+            }
+        };
+        let is_renewed = fetched.body.is_none();
+        let has_changed = !is_renewed && self.base.as_ref().is_some_and(|base| base.body != body);
+        let history = before.as_ref().map_or_else(Default::default, |about| about.history.with_check(has_changed));
+        let now = self.inner.wall();
+        let mut policy = fetched.policy(&self.policy, now);
+        policy.fresh = history.fresh(&policy);
+        let life = Life::drawn(now, &policy, took, chance());
+        // a 304 says only what has changed of the headers
+        let (old_etag, old_modified) =
+            before.filter(|_| is_renewed).map_or((None, None), |old| (old.etag, old.last_modified));
+        let etag = fetched.etag.clone().or(old_etag);
+        let last_modified = fetched.last_modified.clone().or(old_modified);
+        Ok(Made { about: About { life, etag, last_modified, class: self.class.clone(), history }, fetched, body })
+    }
 }
 
 /// A task that ends with whoever waits for it.
@@ -240,8 +293,8 @@ impl Drop for Aborting {
     }
 }
 
-fn metadata(life: Life, tags: &[Tag], fetched: &Fetched) -> Result<Metadata, larder_storage::MetadataError> {
-    life.metadata(&tags.iter().chain(&fetched.tags).cloned().collect::<Vec<_>>())
+fn metadata(about: &About, tags: &[Tag], fetched: &Fetched) -> Result<Metadata, larder_storage::MetadataError> {
+    about.metadata(&tags.iter().chain(&fetched.tags).cloned().collect::<Vec<_>>())
 }
 
 /// What was fetched, on its way to the store.
@@ -249,23 +302,20 @@ struct Publication {
     inner: Arc<Inner>,
     key: Key,
     tags: Vec<Tag>,
-    ttl: Duration,
     deadline: Duration,
-    fetched: Fetched,
-    took: Duration,
+    made: Made,
     waited: Waited,
 }
 
 impl Publication {
     /// Stores it if it may be, and ends the flight; for its own caller, and for those who joined.
     fn publish(self, flight: Flight) -> (Landed, Landed) {
-        let Self { inner, key, tags, ttl, deadline, fetched, took, waited } = self;
-        let (token, ttl) = (flight.token(), fetched.ttl.unwrap_or(ttl));
-        let life = Life::new(inner.wall(), ttl, took);
-        let made = metadata(life, &tags, &fetched);
+        let Self { inner, key, tags, deadline, made: Made { fetched, body, about }, waited } = self;
+        let (token, life) = (flight.token(), about.life);
+        let made = metadata(&about, &tags, &fetched);
         let arrival = |metadata: Metadata, is_stored, detail| {
             inner.counters.add(if is_stored { Counter::Stored } else { Counter::NotStored }, 1);
-            let document = Document { body: fetched.body.clone(), metadata: Arc::new(metadata), life };
+            let document = Document { body: body.clone(), metadata: Arc::new(metadata), life };
             let (token, is_own, is_bypass) = (Some(token), true, false);
             Landed::Document(Arc::new(Arrival { document, token, is_stored, is_own, is_bypass, detail, waited }))
         };
@@ -281,21 +331,22 @@ impl Publication {
             let wait = Wait::up_to(deadline.saturating_sub(inner.monotonic()).min(STORE_WAIT));
             let put = Put::new().fetched_in(token).metadata(metadata.clone()).wait(wait);
             let put = put.durability(inner.settings.durability);
-            stored(&inner, &key, inner.store.put(&key, &fetched.body, &put))
+            stored(&inner, &key, inner.store.put(&key, &body, &put))
         } else {
             Err("not to be stored".into())
         };
         let landed = match detail {
             Ok(detail) => {
-                if ttl < HAND_ON_BELOW {
-                    flight.carry(&fetched.body, &metadata);
+                if life.fresh_until_ms.saturating_sub(life.fetched_ms) < HAND_ON_BELOW_MS {
+                    flight.carry(&body, &metadata);
                 } else {
                     flight.land();
                 }
                 arrival(metadata, true, detail)
             }
             Err(detail) => {
-                flight.carry(&fetched.body, &metadata);
+                let alone_for = (!fetched.store).then_some(ALONE_FOR);
+                flight.carry_for(&body, &metadata, alone_for);
                 arrival(metadata, false, Some(detail))
             }
         };

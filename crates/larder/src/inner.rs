@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, SystemTime};
 
+use larder_staleness::{Backoff, Classes, Early, Policy, UnknownClass, ms_of};
 use larder_storage::{Durability, Entry, GetError, Key, Mark, Standing, Store, Token};
 use larder_upstream::Flights;
 use larder_upstream::tasks::{Group, Threads};
@@ -29,12 +30,18 @@ use crate::counters::{Counter, Counters, Flusher};
 use crate::document::{Answer, Document};
 use crate::flight::Landed;
 use crate::memory::{Copy, Memory};
-use crate::outcome::{Forward, Level, Outcome};
+use crate::outcome::{Level, Outcome};
+use crate::terms::Terms;
 
 /// What a cache does where a call does not say otherwise.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    pub(crate) ttl: Duration,
+    pub(crate) classes: Classes,
+    pub(crate) soft_timeout: Duration,
+    pub(crate) backoff: Backoff,
+    /// Whether anything is refreshed behind a caller's back.
+    pub(crate) may_refresh: bool,
+    pub(crate) is_offline: bool,
     pub(crate) lock_wait: Duration,
     pub(crate) timeout: Duration,
     pub(crate) durability: Durability,
@@ -62,15 +69,39 @@ pub(crate) struct Inner {
 pub(crate) type Identity = (Token, u64);
 
 /// What the disk has.
-pub(crate) enum Looked {
-    /// A fresh document that counts.
-    Fresh(Document, Identity),
-    /// A document that does not, for its age or for an invalidation.
-    Stale(Document, Identity),
-    Absent,
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub(crate) document: Document,
+    pub(crate) identity: Identity,
+    /// Whether something that covers it was invalidated since its fetch began.
+    pub(crate) is_invalidated: bool,
+}
+
+/// A copy in memory that counts, and the moment for which that holds.
+pub(crate) struct Remembered {
+    pub(crate) document: Document,
+    pub(crate) now: SystemTime,
+    /// Whether it is time to refresh it.
+    pub(crate) is_early: bool,
 }
 
 impl Inner {
+    /// How long a document may be used: as the call says, else its class.
+    pub(crate) fn policy(&self, key: &Key, terms: &Terms) -> Result<Policy, UnknownClass> {
+        let mut policy = *self.settings.classes.choose(terms.class.as_deref(), key.as_str())?.policy;
+        if let Some(ttl) = terms.ttl {
+            // what is said for one call is meant so
+            (policy.fresh, policy.jitter, policy.adaptive) = (ttl, Duration::ZERO, false);
+        }
+        if let Some(window) = terms.stale_while_revalidate {
+            policy.stale_while_revalidate = window;
+        }
+        if let Some(window) = terms.stale_if_error {
+            policy.stale_if_error = window;
+        }
+        Ok(policy)
+    }
+
     pub(crate) fn wall(&self) -> SystemTime {
         self.store.clock().wall()
     }
@@ -86,7 +117,7 @@ impl Inner {
     }
 
     /// A copy in memory that is fresh and still what the disk has: one cheap system call.
-    pub(crate) fn in_memory(&self, key: &Key) -> Option<(Document, SystemTime)> {
+    pub(crate) fn in_memory(&self, key: &Key) -> Option<Remembered> {
         let memory = self.memory.as_ref()?;
         let copy = memory.get(key)?;
         let tags = copy.document.metadata.tags();
@@ -95,66 +126,80 @@ impl Inner {
             memory.forget(key, &copy);
             return None;
         }
-        Some((copy.document.clone(), now?))
+        let now = now?;
+        let is_early = copy.early != Early::Never && copy.early.is_due(&copy.document.life, ms_of(now), chance);
+        Some(Remembered { document: copy.document.clone(), now, is_early })
     }
 
-    /// The same as an answer, counted.
-    pub(crate) fn hit_in_memory(&self, key: &Key) -> Option<Answer> {
-        let (document, now) = self.in_memory(key)?;
+    /// The same as an answer, counted; and whether it is time to refresh it.
+    pub(crate) fn hit_in_memory(&self, key: &Key, max_age: Option<Duration>) -> Option<(Answer, bool)> {
+        let Remembered { document, now, is_early } = self.in_memory(key)?;
+        if max_age.is_some_and(|most| document.life.age_exact(now).is_none_or(|age| age > most)) {
+            return None;
+        }
         self.counters.add(Counter::HitsMemory, 1);
         self.counters.add(Counter::BytesServed, document.body.len() as u64);
-        Some(document.answer(now, Outcome::hit(Level::Memory)))
+        Some((document.answer(now, Outcome::hit(Level::Memory)), is_early && self.settings.may_refresh))
     }
 
     /// Looks at the disk, which blocks; keeps in memory what is fresh.
-    pub(crate) fn look(&self, key: &Key) -> Result<Looked, GetError> {
+    pub(crate) fn look(&self, key: &Key) -> Result<Option<Found>, GetError> {
         let mark = self.memory.as_ref().and_then(|_| self.store.mark(key).ok().flatten());
-        let Some(entry) = self.store.get_with_invalidated(key)? else { return Ok(Looked::Absent) };
-        Ok(self.judge(key, entry, mark))
+        let Some(entry) = self.store.get_with_invalidated(key)? else { return Ok(None) };
+        Ok(Some(self.judge(key, entry, mark)))
     }
 
-    fn judge(&self, key: &Key, entry: Entry, mark: Option<Mark>) -> Looked {
+    fn judge(&self, key: &Key, entry: Entry, mark: Option<Mark>) -> Found {
         let (standing, token) = (entry.standing(), entry.token());
         let document = Document::of_entry(entry);
-        let identity = (token, document.life.fetched_ms);
-        if standing != Standing::Current || !document.life.is_fresh(self.wall()) {
-            return Looked::Stale(document, identity);
+        let found = Found {
+            identity: (token, document.life.fetched_ms),
+            is_invalidated: standing != Standing::Current,
+            document,
+        };
+        if let (Some(memory), Some(mark), true) = (&self.memory, mark, found.is_fresh(self.wall())) {
+            let early = self.settings.classes.of_key(key.as_str()).policy.early;
+            memory.keep(key, Copy { document: found.document.clone(), token, mark, early });
         }
-        if let (Some(memory), Some(mark)) = (&self.memory, mark) {
-            memory.keep(key, Copy { document: document.clone(), token, mark });
-        }
-        Looked::Fresh(document, identity)
+        found
     }
 
     /// A document from the disk as an answer, counted.
     pub(crate) fn hit_on_disk(&self, document: Document) -> Answer {
+        self.hit_as(document, Outcome::hit(Level::Disk))
+    }
+
+    /// The same, with more to say of it.
+    pub(crate) fn hit_as(&self, document: Document, outcome: Outcome) -> Answer {
         self.counters.add(Counter::HitsDisk, 1);
+        self.counters.add(Counter::Stale, u64::from(outcome.stale));
         self.counters.add(Counter::BytesServed, document.body.len() as u64);
-        document.answer(self.wall(), Outcome::hit(Level::Disk))
+        document.answer(self.wall(), outcome)
     }
 
     /// A document that upstream was asked for, or would have been, as an answer, counted.
     pub(crate) fn serve(&self, document: Document, outcome: Outcome) -> Answer {
         self.counters.add(Counter::Collapsed, u64::from(outcome.collapsed));
+        self.counters.add(Counter::Stale, u64::from(outcome.stale));
         self.counters.add(Counter::BytesServed, document.body.len() as u64);
         document.answer(self.wall(), outcome)
     }
 }
 
-impl Looked {
-    /// Why upstream has to be asked.
-    pub(crate) const fn why(&self) -> Forward {
-        match self {
-            Self::Fresh(..) => Forward::Request,
-            Self::Stale(..) => Forward::Stale,
-            Self::Absent => Forward::UriMiss,
-        }
+impl Found {
+    /// Whether it is an answer for everybody.
+    pub(crate) fn is_fresh(&self, now: SystemTime) -> bool {
+        !self.is_invalidated && self.document.life.is_fresh(now)
     }
 
-    pub(crate) const fn identity(&self) -> Option<Identity> {
-        match self {
-            Self::Fresh(_, identity) | Self::Stale(_, identity) => Some(*identity),
-            Self::Absent => None,
-        }
+    /// What decides about it.
+    pub(crate) const fn copy(&self) -> larder_staleness::Copy {
+        larder_staleness::Copy { life: self.document.life, is_invalidated: self.is_invalidated }
     }
+}
+
+/// A number of 0 to 1 for what chance decides.
+pub(crate) fn chance() -> f64 {
+    let bits = larder_system::unique().map_or(u32::MAX, |number| u32::try_from(number >> 32).unwrap_or(u32::MAX));
+    f64::from(bits) / f64::from(u32::MAX)
 }

@@ -66,21 +66,26 @@ pub mod builder;
 pub mod cache;
 pub mod fetch;
 
+mod exchange;
+
 pub mod counters;
 mod document;
 mod outcome;
 mod terms;
 
+mod call;
 mod coarse;
 mod flight;
 mod inner;
 mod memory;
+mod refresh;
 mod turn;
 
 pub use builder::Builder;
 pub use cache::{Cache, Stats};
 pub use document::Answer;
-pub use fetch::{Context, Fetched};
+pub use exchange::{Context, Fetched, Stale};
+pub use larder_staleness::{Backoff, CacheControl, Classes, Early, Pattern, Policy, Response};
 pub use larder_storage::{
     Durability, Invalidation, Key, Metadata, MetadataError, Options, Prefix, Published, Scope, Severity, Summary, Tag,
     Token,

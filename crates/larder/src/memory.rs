@@ -6,6 +6,7 @@
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
+use larder_staleness::Early;
 use larder_storage::{Key, Mark, Token};
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{OptionsBuilder, Weighter};
@@ -28,6 +29,8 @@ pub(crate) struct Copy {
     pub(crate) document: Document,
     pub(crate) token: Token,
     pub(crate) mark: Mark,
+    /// When it is refreshed before its time.
+    pub(crate) early: Early,
 }
 
 /// The copies.

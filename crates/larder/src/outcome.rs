@@ -41,6 +41,8 @@ pub struct Outcome {
     pub ttl: Option<i64>,
     /// How many seconds ago it was fetched; negative when some clock was wrong.
     pub age: Option<i64>,
+    /// Whether the answer is an old one, given while a new one is fetched or because none is to be had.
+    pub stale: bool,
     /// Whether this caller waited for the fetch of another one instead of making one.
     pub collapsed: bool,
     /// Whether what was fetched is stored now. `None` when nothing was fetched.
@@ -101,7 +103,8 @@ impl Outcome {
 
     const fn of(verdict: Verdict, level: Level) -> Self {
         let (ttl, age, stored, holder, detail) = (None, None, None, None, None);
-        Self { verdict, level, ttl, age, collapsed: false, stored, wait: Duration::ZERO, holder, detail }
+        let (stale, collapsed, wait) = (false, false, Duration::ZERO);
+        Self { verdict, level, ttl, age, stale, collapsed, stored, wait, holder, detail }
     }
 
     /// Whether the cache had it when the caller asked.
@@ -135,6 +138,9 @@ impl fmt::Display for Outcome {
         match &self.detail {
             Some(detail) => write!(f, "; detail={}", Quoted(&format!("{}: {detail}", self.level)))?,
             None => write!(f, "; detail={}", self.level)?,
+        }
+        if self.stale {
+            f.write_str("; larder-stale")?;
         }
         if let Some(age) = self.age {
             write!(f, "; larder-age={}", age.clamp(-INTEGER_MAX, INTEGER_MAX))?;
@@ -208,12 +214,13 @@ impl Serialize for Outcome {
             Verdict::Hit => None,
             Verdict::Forward(why) => Some(why.as_str()),
         };
-        let mut fields = serializer.serialize_struct("Outcome", 10)?;
+        let mut fields = serializer.serialize_struct("Outcome", 11)?;
         fields.serialize_field("hit", &self.is_hit())?;
         fields.serialize_field("fwd", &forward)?;
         fields.serialize_field("level", self.level.as_str())?;
         fields.serialize_field("ttl", &self.ttl)?;
         fields.serialize_field("age", &self.age)?;
+        fields.serialize_field("stale", &self.stale)?;
         fields.serialize_field("collapsed", &self.collapsed)?;
         fields.serialize_field("stored", &self.stored)?;
         fields.serialize_field("wait_ms", &self.wait_ms())?;
@@ -251,7 +258,7 @@ mod tests {
         let outcome = Outcome { stored: Some(true), holder: Some(7), ..Outcome::forwarded(Forward::Request) };
         assert_eq!(
             serde_json::to_string(&outcome).unwrap(),
-            r#"{"hit":false,"fwd":"request","level":"upstream","ttl":null,"age":null,"collapsed":false,"stored":true,"wait_ms":0,"holder":7,"detail":null}"#
+            r#"{"hit":false,"fwd":"request","level":"upstream","ttl":null,"age":null,"stale":false,"collapsed":false,"stored":true,"wait_ms":0,"holder":7,"detail":null}"#
         );
     }
 

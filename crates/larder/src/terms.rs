@@ -20,6 +20,12 @@ pub struct Terms {
     pub(crate) tags: Vec<Tag>,
     pub(crate) wait: Option<Duration>,
     pub(crate) timeout: Option<Duration>,
+    pub(crate) soft_timeout: Option<Duration>,
+    pub(crate) class: Option<String>,
+    pub(crate) max_age: Option<Duration>,
+    pub(crate) stale_while_revalidate: Option<Duration>,
+    pub(crate) stale_if_error: Option<Duration>,
+    pub(crate) fresh_only: bool,
     pub(crate) refresh: bool,
     pub(crate) offline: bool,
 }
@@ -30,8 +36,8 @@ impl Terms {
         Self::default()
     }
 
-    /// For how long the document is fresh, counted from the end of its fetch. A fetch that knows better says so
-    /// ([`Fetched::ttl`](crate::Fetched::ttl)).
+    /// For how long the document is fresh, counted from the end of its fetch, without jitter. A fetch that knows better says
+    /// so ([`Fetched::ttl`](crate::Fetched::ttl)).
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = Some(ttl);
         self
@@ -63,7 +69,46 @@ impl Terms {
         self
     }
 
-    /// Fetches although there is a fresh answer. Those who ask so at once share one fetch.
+    /// How long this caller waits at most when there is a stale copy that may be given out; then it is, and the fetch goes
+    /// on behind it. Zero is not at all.
+    pub fn soft_timeout(mut self, at_most: Duration) -> Self {
+        self.soft_timeout = Some(at_most);
+        self
+    }
+
+    /// Names the document's class, instead of leaving that to its key.
+    pub fn class(mut self, name: impl Into<String>) -> Self {
+        self.class = Some(name.into());
+        self
+    }
+
+    /// Takes no copy older than this, fresh or stale.
+    pub fn max_age(mut self, at_most: Duration) -> Self {
+        self.max_age = Some(at_most);
+        self
+    }
+
+    /// For how long after its fresh time a copy is good enough while it is being refreshed, for this caller and for what it
+    /// stores; zero for not at all.
+    pub fn stale_while_revalidate(mut self, window: Duration) -> Self {
+        self.stale_while_revalidate = Some(window);
+        self
+    }
+
+    /// For how long after its fresh time a copy is good enough when the upstream fails, likewise.
+    pub fn stale_if_error(mut self, window: Duration) -> Self {
+        self.stale_if_error = Some(window);
+        self
+    }
+
+    /// Takes no stale copy, also not when the upstream fails.
+    pub fn fresh_only(mut self) -> Self {
+        self.fresh_only = true;
+        self
+    }
+
+    /// Fetches although there is a fresh answer. Those who ask so at once share one fetch. A stale copy is given only if
+    /// that fails, and a failure that is remembered is not taken for an answer.
     pub fn refresh(mut self) -> Self {
         self.refresh = true;
         self

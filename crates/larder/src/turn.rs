@@ -12,7 +12,6 @@ use tokio::task::{JoinError, spawn_blocking};
 use crate::document::Document;
 use crate::fetch::GRACE;
 use crate::flight::Plan;
-use crate::inner::Looked;
 
 /// How soon, and how seldom, somebody for whom there is no thread looks again.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
@@ -124,10 +123,11 @@ impl Plan {
 
     /// The terms of a wait that ends at this moment, whenever it begins, otherwise as `wait` says.
     fn terms(&self, until: Duration, wait: Wait) -> impl FnOnce() -> larder_upstream::Terms + Send + 'static {
-        let (inner, tags) = (Arc::clone(&self.inner), self.tags.clone());
+        let (inner, tags, takes_remembered) = (Arc::clone(&self.inner), self.tags.clone(), self.takes_remembered);
         move || {
             let bound = Bound::from_duration(until.saturating_sub(inner.monotonic()));
-            larder_upstream::Terms::new().wait(bounded(&wait, bound)).tags(tags)
+            let terms = larder_upstream::Terms::new().wait(bounded(&wait, bound)).tags(tags);
+            terms.accept_remembered_failure(takes_remembered)
         }
     }
 
@@ -136,7 +136,7 @@ impl Plan {
         let (inner, key, refused) = (Arc::clone(&self.inner), self.key.clone(), self.refused);
         move || {
             Ok(match inner.look(&key)? {
-                Looked::Fresh(document, identity) if Some(identity) != refused => Some(document),
+                Some(found) if Some(found.identity) != refused && found.is_fresh(inner.wall()) => Some(found.document),
                 _ => None,
             })
         }

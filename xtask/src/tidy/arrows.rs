@@ -14,6 +14,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("larder-cli", 7),
     ("larder", 6),
     ("larder-upstream", 5),
+    ("larder-config", 5),
     ("larder-queue", 5),
     ("larder-credentials", 5),
     ("larder-storage", 4),

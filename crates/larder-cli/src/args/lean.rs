@@ -5,10 +5,6 @@ use std::ffi::{OsStr, OsString};
 use std::str::FromStr;
 
 use super::{Arguments, Get, Global, Run, Survives, Verb, tag};
-use crate::terms::Span;
-
-/// How long an answer is fresh, unless told otherwise; the same as clap's.
-const TTL: Span = Span(larder_upstream::DEFAULT_TTL);
 
 /// The command line, if it is a plain `get` or `run`. It means what clap would say it means.
 pub(crate) fn read(arguments: impl Iterator<Item = OsString>) -> Option<Arguments> {
@@ -53,6 +49,8 @@ fn on(switch: &mut bool) -> Option<()> {
 impl Global {
     fn take(&mut self, flag: &str, line: &mut Line<impl Iterator<Item = OsString>>) -> Option<()> {
         match flag {
+            "--config" => self.config.replace(line.value()?.into()).is_none().then_some(()),
+            "--behind" => on(&mut self.behind),
             "--root" => self.root.replace(line.value()?.into()).is_none().then_some(()),
             "--lock-timeout" => line.once(&mut self.lock_timeout),
             "--status" => on(&mut self.status),
@@ -65,10 +63,13 @@ impl Global {
 
 fn get(line: &mut Line<impl Iterator<Item = OsString>>, mut global: Global) -> Option<Arguments> {
     let (mut key, mut offline, mut max_age) = (None, false, None);
+    let (mut soft_timeout, mut fail_on_stale) = (None, false);
     while let Some(word) = line.word() {
         match word.to_str()? {
             "--offline" => on(&mut offline)?,
             "--max-age" => line.once(&mut max_age)?,
+            "--soft-timeout" => line.once(&mut soft_timeout)?,
+            "--fail-on-stale" => on(&mut fail_on_stale)?,
             flag if flag.starts_with('-') => global.take(flag, line)?,
             text if key.is_none() => key = Some(text.parse().ok()?),
             _ => return None,
@@ -77,13 +78,29 @@ fn get(line: &mut Line<impl Iterator<Item = OsString>>, mut global: Global) -> O
     if offline && max_age.is_some() {
         return None;
     }
-    Some(Arguments { global, verb: Verb::Get(Get { key: key?, offline, refresh: false, max_age }) })
+    Some(Arguments {
+        global,
+        verb: Verb::Get(Get {
+            key: key?,
+            offline,
+            refresh: false,
+            max_age,
+            timeout: None,
+            soft_timeout,
+            fail_on_stale,
+        }),
+    })
 }
 
 fn run(line: &mut Line<impl Iterator<Item = OsString>>, mut global: Global) -> Option<Arguments> {
     let mut terms = Run {
         key: None,
-        ttl: TTL,
+        ttl: None,
+        stale: None,
+        stale_if_error: None,
+        soft_timeout: None,
+        class: None,
+        fail_on_stale: false,
         timeout: None,
         fail_ttl: None,
         refresh: false,
@@ -93,13 +110,18 @@ fn run(line: &mut Line<impl Iterator<Item = OsString>>, mut global: Global) -> O
         durability: Survives::Full,
         command: Vec::new(),
     };
-    let (mut ttl, mut durability) = (None, None);
+    let mut durability = None;
     loop {
         let word = line.word()?;
         match word.to_str()? {
             "--" => break,
             "--key" => line.once(&mut terms.key)?,
-            "--ttl" => line.once(&mut ttl)?,
+            "--ttl" => line.once(&mut terms.ttl)?,
+            "--stale" => line.once(&mut terms.stale)?,
+            "--stale-if-error" => line.once(&mut terms.stale_if_error)?,
+            "--soft-timeout" => line.once(&mut terms.soft_timeout)?,
+            "--class" => line.once(&mut terms.class)?,
+            "--fail-on-stale" => on(&mut terms.fail_on_stale)?,
             "--timeout" => line.once(&mut terms.timeout)?,
             "--fail-ttl" => line.once(&mut terms.fail_ttl)?,
             "--refresh" => on(&mut terms.refresh)?,
@@ -113,7 +135,6 @@ fn run(line: &mut Line<impl Iterator<Item = OsString>>, mut global: Global) -> O
             flag => global.take(flag, line)?,
         }
     }
-    terms.ttl = ttl.unwrap_or(TTL);
     terms.durability = durability.unwrap_or(Survives::Full);
     terms.command.extend(line.arguments.by_ref());
     let is_plain = !(terms.command.is_empty() || terms.refresh && terms.offline);
@@ -150,7 +171,9 @@ mod tests {
             "get docs/a",
             "--root /x get docs/a --status",
             "get --json docs/a --max-age 5m -q",
-            "get docs/a --offline --lock-timeout infinite",
+            "get docs/a --offline --lock-timeout infinite --config /c.yaml",
+            "get docs/a --soft-timeout 1s --fail-on-stale",
+            "--behind run --stale 5s --stale-if-error 1d --soft-timeout 0 --class active --fail-on-stale -- x",
             "run -- echo hi",
             "run --key k --ttl 5s --timeout 1m --fail-ttl 2s --refresh -- echo -- --key x",
             "--status run --offline --env A --env B --tag t --tag u --durability relaxed --root /x --json -- cat",

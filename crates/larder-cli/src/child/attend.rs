@@ -12,6 +12,7 @@ use super::output::{self, Sink, Taken};
 use super::start::{Child, StartError, start};
 use super::{End, Event, Tee};
 use crate::group::Group;
+use crate::job::Environment;
 use crate::signals::{INTERRUPT, KILL, TERMINATE};
 
 /// How long a child that was asked to end is waited for before it is killed.
@@ -23,6 +24,8 @@ const SETTLE: Duration = Duration::from_secs(1);
 pub(crate) struct Plan<'a> {
     /// The program and its arguments.
     pub(crate) command: &'a [OsString],
+    /// What it finds in its environment.
+    pub(crate) environment: &'a Environment,
     /// What it reads; nothing, if none.
     pub(crate) input: Option<File>,
     /// The most output that is kept.
@@ -100,6 +103,7 @@ pub(crate) fn attend(
         plan.command,
         plan.group,
         |builder| {
+            plan.environment.give(builder);
             builder.stdout(Stdio::piped()).stderr(Stdio::piped());
             if let Some(file) = input {
                 builder.stdin(file);

@@ -57,6 +57,8 @@ pub(crate) struct Header {
     pub(crate) pid: u32,
     pub(crate) host: String,
     pub(crate) started_ms: u64,
+    /// How many fetches of this key have failed in a row before this one.
+    pub(crate) failures: u32,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -68,6 +70,13 @@ struct Stored {
     pid: u32,
     host: String,
     started_ms: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    failures: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// What every version's header has.
@@ -99,6 +108,7 @@ impl Header {
             pid: self.pid,
             host: self.host.clone(),
             started_ms: self.started_ms,
+            failures: self.failures,
         };
         line::encode(&stored, b"")
     }
@@ -121,6 +131,7 @@ impl Header {
             pid: stored.pid,
             host: stored.host,
             started_ms: stored.started_ms,
+            failures: stored.failures,
         })
     }
 
@@ -148,13 +159,17 @@ pub(super) mod tests {
             pid: 7,
             host: "pantry".to_owned(),
             started_ms: 1_709_210_096_000,
+            failures: 0,
         }
     }
 
     #[test]
     fn a_header_comes_back_as_written() {
-        let line = header().encode().unwrap();
-        assert_eq!(Header::read(&line), Read::Header(header(), line.len()));
+        for failures in [0, 3, u32::MAX] {
+            let header = Header { failures, ..header() };
+            let line = header.encode().unwrap();
+            assert_eq!(Header::read(&line), Read::Header(header, line.len()));
+        }
     }
 
     #[test]

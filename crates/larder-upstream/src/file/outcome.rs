@@ -23,11 +23,14 @@ pub(crate) enum Outcome {
     Carried(Carried),
     /// There is none.
     Failed { failure: Failure, remembered: Option<Remembered> },
-    /// There is one, for the leader alone.
-    Alone,
+    /// There is one, for the leader alone; likewise those that follow, for as long as that is remembered.
+    Alone { remembered: Option<Remembered> },
 }
 
-/// Until when a failure stands for newcomers too.
+/// For how long after its end the number of failures in a row is still known: whoever asks so seldom hurts nobody.
+const COUNTED_MS: u64 = 3_600_000;
+
+/// Until when an outcome stands for newcomers too.
 ///
 /// It is told by the clock that all processes of one boot share. Where no such clock is to be had, nothing is
 /// remembered.
@@ -45,11 +48,20 @@ impl Remembered {
 
     /// How much of its time is left: none in another boot, and none when it would begin in the future.
     pub(crate) fn left(&self, clock: &dyn Clock) -> Option<Duration> {
+        let passed = self.passed_ms(clock)?;
+        self.length_ms.checked_sub(passed).filter(|left| *left > 0).map(Duration::from_millis)
+    }
+
+    /// Whether it was not so long ago that nobody counts it any more.
+    pub(crate) fn counts(&self, clock: &dyn Clock) -> bool {
+        self.passed_ms(clock).is_some_and(|passed| passed < self.length_ms.saturating_add(COUNTED_MS))
+    }
+
+    fn passed_ms(&self, clock: &dyn Clock) -> Option<u64> {
         if self.boot.is_none() || self.boot != clock.boot() {
             return None;
         }
-        let passed = whole_ms(clock.monotonic()).checked_sub(self.since_ms)?;
-        self.length_ms.checked_sub(passed).filter(|left| *left > 0).map(Duration::from_millis)
+        whole_ms(clock.monotonic()).checked_sub(self.since_ms)
     }
 }
 
@@ -57,7 +69,10 @@ impl Remembered {
 #[serde(tag = "outcome", rename_all = "kebab-case")]
 enum Stored {
     Landed,
-    Alone,
+    Alone {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        remembered: Option<StoredMemory>,
+    },
     Carried {
         tags: Vec<String>,
         /// JSON as text.
@@ -122,8 +137,8 @@ impl Outcome {
         encode(&Stored::Landed, header)
     }
 
-    pub(crate) fn alone(header: &Header) -> serde_json::Result<Vec<u8>> {
-        encode(&Stored::Alone, header)
+    pub(crate) fn alone(header: &Header, remembered: Option<Remembered>) -> serde_json::Result<Vec<u8>> {
+        encode(&Stored::Alone { remembered: remembered.map(StoredMemory::pack) }, header)
     }
 
     pub(crate) fn carried(header: &Header, body: &[u8], metadata: &Metadata) -> serde_json::Result<Vec<u8>> {
@@ -142,11 +157,7 @@ impl Outcome {
         remembered: Option<Remembered>,
     ) -> serde_json::Result<Vec<u8>> {
         let stderr = failure.stderr.get(failure.stderr.len().saturating_sub(STDERR_BYTES_MAX)..).unwrap_or_default();
-        let remembered = remembered.map(|memory| StoredMemory {
-            since_ms: memory.since_ms,
-            length_ms: memory.length_ms,
-            boot: memory.boot.map(|boot| boot.to_string()),
-        });
+        let remembered = remembered.map(StoredMemory::pack);
         let stored = Stored::Failed {
             class: failure.class,
             message: failure.message.get(..cut(&failure.message)).unwrap_or_default().to_owned(),
@@ -168,7 +179,10 @@ impl Outcome {
         let (json, length) = line::decode(bytes, header.id.as_bytes())?;
         let (outcome, body) = match serde_json::from_slice::<Stored>(json).ok()? {
             Stored::Landed => return Some(Read::Whole(Self::Landed)),
-            Stored::Alone => return Some(Read::Whole(Self::Alone)),
+            Stored::Alone { remembered } => {
+                let remembered = remembered.map(StoredMemory::unpack);
+                return Some(Read::Whole(Self::Alone { remembered }));
+            }
             Stored::Carried { tags, attributes, body } => {
                 (Self::Carried(unpack(header.token, tags, attributes)?), body)
             }
@@ -196,6 +210,11 @@ fn unpack(token: Token, tags: Vec<String>, attributes: Option<String>) -> Option
 }
 
 impl StoredMemory {
+    fn pack(memory: Remembered) -> Self {
+        let Remembered { since_ms, length_ms, boot } = memory;
+        Self { since_ms, length_ms, boot: boot.map(|boot| boot.to_string()) }
+    }
+
     fn unpack(self) -> Remembered {
         let boot = self.boot.and_then(|text| u128::from_str_radix(&text, 16).ok()).map(Boot::from_number);
         Remembered { since_ms: self.since_ms, length_ms: self.length_ms, boot }
@@ -273,7 +292,8 @@ mod tests {
         let memory = Remembered::from_now(&VirtualClock::new(), Duration::from_secs(5));
         vec![
             Outcome::landed(&header()).unwrap(),
-            Outcome::alone(&header()).unwrap(),
+            Outcome::alone(&header(), None).unwrap(),
+            Outcome::alone(&header(), Some(memory)).unwrap(),
             carried,
             Outcome::failed(&header(), &failure(), Some(memory)).unwrap(),
         ]
@@ -293,7 +313,7 @@ mod tests {
         let metadata = Metadata::new().with_tag("a b").unwrap().with_attributes(&[1, 2]).unwrap();
         let body = b"# Hooks".to_vec();
         let token = header().token;
-        assert_eq!(read(&all()[2]), Some(Outcome::Carried(Carried { body, metadata, token })));
+        assert_eq!(read(&all()[3]), Some(Outcome::Carried(Carried { body, metadata, token })));
     }
 
     #[test]
@@ -367,6 +387,16 @@ mod tests {
         assert_eq!(memory.left(&clock), Some(Duration::from_millis(1)));
         clock.advance_monotonic(Duration::from_millis(1));
         assert_eq!(memory.left(&clock), None);
+    }
+
+    #[test]
+    fn that_it_failed_is_counted_for_an_hour_longer() {
+        let clock = VirtualClock::new();
+        let memory = Remembered::from_now(&clock, Duration::from_secs(5));
+        clock.advance_monotonic(Duration::from_millis(3_604_999));
+        assert!(memory.counts(&clock));
+        clock.advance_monotonic(Duration::from_millis(1));
+        assert!(!memory.counts(&clock));
     }
 
     #[test]

@@ -94,7 +94,7 @@ impl Seen {
             outcome::Read::Whole(outcome) => Ok(Some(outcome)),
             outcome::Read::WithBody { at, length: body, rest } => {
                 if body > body_bytes_max && !rest.is_failure() {
-                    return Ok(Some(Outcome::Alone));
+                    return Ok(Some(Outcome::Alone { remembered: None }));
                 }
                 read_body(annex, file, length.saturating_add(at), body, rest)
             }

@@ -1,9 +1,11 @@
 //! A failure is everybody's who waited, and a newcomer's only for as long as it is to be remembered.
 
+use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use larder_storage::Scope;
+use larder_staleness::Backoff;
+use larder_storage::{Metadata, Scope};
 use larder_testkit::{Child, Scratch, VirtualClock};
 use larder_upstream::{Class, Exit, Failure, Flights, Terms, Turn};
 
@@ -67,12 +69,102 @@ fn a_remembered_failure_ends_with_its_time() {
     let flights = remembered(&scratch, &clock);
     clock.advance_monotonic(Duration::from_millis(4_999));
     assert_eq!(failed(begin(&flights, "docs/a", &long())), (failure(), true));
-    assert_eq!(flights.under_way().unwrap()[0].remembered, Some(failure()));
+    for seen in [flights.under_way().unwrap().remove(0), flights.at(&key("docs/a"), &[]).unwrap().unwrap()] {
+        let memory = seen.remembered.unwrap();
+        assert_eq!((memory.failure, memory.failures, memory.left), (failure(), 1, Duration::from_millis(1)));
+    }
     assert_eq!(flights.sweep(10).unwrap().removed, 0);
     clock.advance_monotonic(Duration::from_millis(1));
     assert_eq!(flights.under_way().unwrap(), []);
     led(begin(&flights, "docs/a", &long())).land();
     assert_swept(&scratch, &flights);
+}
+
+#[test]
+fn failures_in_a_row_are_counted_across_deaths_and_until_a_success() {
+    let (scratch, clock) = (Scratch::new("row"), Arc::new(VirtualClock::new()));
+    let flights = remembered(&scratch, &clock);
+    let again = |failures: u32| {
+        clock.advance_monotonic(Duration::from_secs(60));
+        let flight = led(begin(&flights, "docs/a", &long()));
+        assert_eq!(flight.failures(), failures);
+        flight
+    };
+    again(1).fail(&failure(), Some(Duration::from_secs(10)));
+    assert_eq!(flights.at(&key("docs/a"), &[]).unwrap().unwrap().remembered.unwrap().failures, 2);
+    again(2).fail(&failure(), Some(Duration::from_secs(20)));
+    // a sweep takes no count away
+    clock.advance_monotonic(Duration::from_secs(60));
+    assert_eq!(flights.sweep(10).unwrap().removed, 0);
+    again(3).land();
+    again(0).fail(&failure(), Some(Duration::from_secs(10)));
+    clock.advance_monotonic(Duration::from_secs(3_700));
+    assert_eq!(flights.sweep(10).unwrap().removed, 1);
+    again(0).land();
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "what a killed leader leaves behind is put there by hand")]
+fn a_leader_that_gives_up_or_leaves_its_file_behind_does_not_make_the_upstream_healthy() {
+    let (scratch, clock) = (Scratch::new("row-death"), Arc::new(VirtualClock::new()));
+    let flights = remembered(&scratch, &clock);
+    clock.advance_monotonic(Duration::from_secs(60));
+    let file = crate::shared::flight_file(&scratch);
+    let flight = led(begin(&flights, "docs/a", &long()));
+    let left_behind = std::fs::read(&file).unwrap();
+    drop(flight);
+    // as a leader leaves it that is killed: its file, and a lock that nobody holds
+    std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(&file)
+        .unwrap()
+        .write_all(&left_behind)
+        .unwrap();
+    assert_eq!(led(begin(&flights, "docs/a", &long())).failures(), 1);
+}
+
+#[test]
+fn what_may_not_be_stored_is_nobodys_turn_for_a_while_and_nothing_of_it_is_kept() {
+    let (scratch, clock) = (Scratch::new("marker"), Arc::new(VirtualClock::new()));
+    let flights = by(Arc::clone(&clock) as _, &scratch);
+    let flight = lead(&flights, "docs/a");
+    let waiter = Waiter::for_flight(&flights, "docs/a", long());
+    flight.carry_for(b"private", &Metadata::new(), Some(Duration::from_secs(5)));
+    assert!(matches!(waiter.end(), Ok(Turn::Carried { document, .. }) if document.body == b"private"));
+    assert!(matches!(begin(&flights, "docs/a", &long()), Ok(Turn::Alone { .. })));
+    assert_eq!(flights.at(&key("docs/a"), &[]).unwrap().unwrap().is_alone_for, Some(Duration::from_secs(5)));
+    let bytes = std::fs::read(crate::shared::flight_file(&scratch)).unwrap();
+    assert!(!bytes.windows(7).any(|window| window == b"private"));
+    clock.advance_monotonic(Duration::from_secs(5));
+    led(begin(&flights, "docs/a", &long())).land();
+    assert_swept(&scratch, &flights);
+}
+
+#[test]
+fn an_invalidation_ends_that_everybody_fetches_for_itself() {
+    let scratch = Scratch::new("marker-invalidated");
+    let flights = flights(&scratch);
+    lead(&flights, "docs/a").carry_for(b"private", &Metadata::new(), Some(Duration::from_secs(3_600)));
+    flights.store().invalidate(&[Scope::Key(key("docs/a")).soft()]).unwrap();
+    assert_eq!(flights.at(&key("docs/a"), &[]).unwrap().and_then(|seen| seen.is_alone_for), None);
+    led(begin(&flights, "docs/a", &long())).land();
+}
+
+#[test]
+fn what_is_wrong_with_the_upstream_backs_off_and_what_is_wrong_with_the_request_does_not() {
+    let backoff = Backoff::default();
+    let memory = |class, before| Failure::new(class, "x").memory(before, &backoff, Duration::from_secs(7));
+    let seconds = |length: u64| Some(Duration::from_secs(length));
+    for class in [Class::Unavailable, Class::Throttled, Class::Command] {
+        assert_eq!([memory(class, 0), memory(class, 1), memory(class, 2)], [seconds(30), seconds(60), seconds(120)]);
+    }
+    assert_eq!([memory(Class::NotReady, 0), memory(Class::NotReady, 5)], [seconds(30); 2]);
+    assert_eq!([memory(Class::Absent, 0), memory(Class::Absent, 5)], [seconds(7); 2]);
+    assert_eq!([memory(Class::Denied, 0), memory(Class::Refused, 0)], [None; 2]);
+    let asked = Failure::new(Class::Throttled, "x").with_retry_after(Duration::from_secs(600));
+    assert_eq!(asked.memory(9, &backoff, Duration::ZERO), seconds(600));
 }
 
 #[test]

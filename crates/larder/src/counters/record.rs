@@ -20,6 +20,8 @@ pub struct Totals {
     pub hits_memory: u64,
     /// [`Counter::HitsDisk`].
     pub hits_disk: u64,
+    /// [`Counter::Stale`].
+    pub stale: u64,
     /// [`Counter::Misses`].
     pub misses: u64,
     /// [`Counter::Fetches`].

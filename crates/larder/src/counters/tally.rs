@@ -51,6 +51,8 @@ counters! {
     HitsMemory => hits_memory,
     /// Answers from the disk.
     HitsDisk => hits_disk,
+    /// Answers that were stale: given while the document was being refreshed, or because it could not be.
+    Stale => stale,
     /// Questions that neither could answer.
     Misses => misses,
     /// Times an upstream was asked.

@@ -49,7 +49,7 @@ async fn what_is_stale_is_fetched_again_also_when_it_is_in_memory() {
     let terms = Terms::new().ttl(Duration::from_secs(60));
     place.ask_with(&cache, "a", &terms).await;
     assert_eq!(cache.get(&key("a")).await.unwrap().unwrap().outcome.level, Level::Disk);
-    clock.advance(Duration::from_millis(59_999));
+    clock.advance(Duration::from_secs(60));
     assert_eq!(cache.get(&key("a")).await.unwrap().unwrap().outcome.level, Level::Memory);
     clock.advance(Duration::from_millis(1));
     assert_eq!(cache.get(&key("a")).await.unwrap(), None);
@@ -138,9 +138,9 @@ async fn an_entry_without_times_of_its_own_is_fresh_for_thirty_days_from_when_it
     let place = Place::new("answers-foreign");
     let (cache, clock) = timed(&place);
     cache.store().put(&key("a"), b"from storage", &larder_storage::Put::new()).unwrap();
-    clock.advance(Duration::from_secs(30 * 86_400 - 1));
-    assert_eq!(cache.get(&key("a")).await.unwrap().unwrap().outcome.ttl, Some(1));
-    clock.advance(Duration::from_secs(1));
+    clock.advance(Duration::from_secs(30 * 86_400));
+    assert_eq!(cache.get(&key("a")).await.unwrap().unwrap().outcome.ttl, Some(0));
+    clock.advance(Duration::from_millis(1));
     assert_eq!(cache.get(&key("a")).await.unwrap(), None);
 }
 

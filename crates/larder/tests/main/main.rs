@@ -9,5 +9,6 @@ mod invalidation;
 mod processes;
 mod refusals;
 mod shared;
+mod stale;
 mod stalls;
 mod tasks;

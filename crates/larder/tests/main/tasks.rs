@@ -129,9 +129,9 @@ async fn a_panic_is_its_own_callers_and_one_of_those_who_wait_goes_on() {
 }
 
 #[tokio::test]
-async fn a_failure_is_everybodys_who_waited_and_nobodys_who_comes_later() {
+async fn without_back_off_a_failure_is_everybodys_who_waited_and_nobodys_who_comes_later() {
     let place = Place::new("tasks-failure");
-    let cache = place.cache();
+    let cache = place.builder().backoff(larder::Backoff::NONE).build().unwrap();
     place.upstream.fails("overloaded");
     let hold = place.upstream.hold();
     let asking = spawn(&place, &cache, 16);

@@ -6,9 +6,10 @@ use std::time::{Duration, SystemTime};
 use camino::Utf8Path;
 use larder::{Cache, Durability, Key};
 use larder_lock::{Bound, Wait};
+use larder_staleness::{Life, Policy};
 use larder_storage::{Put, Store};
 use larder_system::{Clock as _, SystemClock};
-use larder_upstream::{Class, Failure as Refusal, Flights, Life, Terms, Turn};
+use larder_upstream::{About, Class, Failure as Refusal, Flights, Terms, Turn};
 use tokio::runtime::Runtime;
 
 use crate::failure::{Doing as _, Failure, chain};
@@ -153,7 +154,8 @@ impl Asking {
 
     fn put(&self, key: &Key, body: &[u8], token: Option<larder_storage::Token>) -> Result<(), String> {
         let now: SystemTime = self.clock.wall();
-        let metadata = Life::new(now, TTL, Duration::ZERO).metadata(&[]).map_err(|error| chain(&error))?;
+        let about = About::new(Life::new(now, &Policy::fresh_for(TTL), Duration::ZERO));
+        let metadata = about.metadata(&[]).map_err(|error| chain(&error))?;
         let mut put = Put::new().metadata(metadata).durability(Durability::Relaxed);
         if let Some(token) = token {
             put = put.fetched_in(token);

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use larder::Outcome;
-use larder_storage::Key;
+use larder_storage::{Entry, Key};
 use serde::Serialize;
 
 use crate::child::{Large, Sink, Taken};
@@ -26,7 +26,29 @@ struct About<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<&'a Key>,
     exit: u8,
+    #[serde(flatten)]
+    stored: Option<Stored<'a>>,
     outcome: &'a Outcome,
+}
+
+/// What is known of a document that is in the store.
+#[derive(Serialize)]
+struct Stored<'a> {
+    tags: Vec<&'a str>,
+    fetched_ms: u64,
+    fresh_until_ms: u64,
+}
+
+/// Gives a stored document, and how it came.
+pub(crate) fn give_entry(output: Output, entry: &Entry, outcome: &Outcome, exit: Exit) -> Result<Exit, Failed> {
+    let life = larder_upstream::About::of_or_default(entry).life;
+    let stored = Stored {
+        tags: entry.metadata().tags().iter().map(larder_storage::Tag::as_str).collect(),
+        fetched_ms: life.fetched_ms,
+        fresh_until_ms: life.fresh_until_ms,
+    };
+    let about = About { key: Some(entry.key()), exit: exit.code(), stored: Some(stored), outcome };
+    tell(output, entry.body(), about, exit)
 }
 
 /// Gives the document, or what a failed command printed, and how it came.
@@ -37,12 +59,12 @@ pub(crate) fn give(
     outcome: &Outcome,
     exit: Exit,
 ) -> Result<Exit, Failed> {
-    output.status(outcome);
-    let given = if output.json {
-        output.object(&Answer { about: About { key, exit: exit.code(), outcome }, body: Body::of(body) })
-    } else {
-        output.data(body)
-    };
+    tell(output, body, About { key, exit: exit.code(), stored: None, outcome }, exit)
+}
+
+fn tell(output: Output, body: &[u8], about: About<'_>, exit: Exit) -> Result<Exit, Failed> {
+    output.status(about.outcome);
+    let given = if output.json { output.object(&Answer { about, body: Body::of(body) }) } else { output.data(body) };
     match given {
         // the command's own failure is the one to tell
         Err(_) if exit != Exit::OK => Ok(exit),
@@ -70,7 +92,7 @@ pub(crate) fn end(
         // a full disk is not the command's doing, however it ended when its pipe was closed
         Taken::Refused(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(unwritten(error)),
         Taken::Refused(error) => Err(unwritten(error)),
-        Taken::Passed if output.json => end_json(output, &About { key, exit: exit.code(), outcome }),
+        Taken::Passed if output.json => end_json(output, &About { key, exit: exit.code(), stored: None, outcome }),
         _ => Ok(()),
     };
     match ended {

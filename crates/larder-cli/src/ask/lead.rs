@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use larder::counters::{Counter, Fold};
 use larder::{Forward, Outcome};
-use larder_storage::{Key, Put, Store, put};
-use larder_upstream::{Class, Exit as CommandExit, Failure, Flight, Life, Waited};
+use larder_staleness::Life;
+use larder_storage::{Entry, Key, Put, Store, Token, put};
+use larder_upstream::{About, Class, Exit as CommandExit, Failure, Flight, Waited};
 
-use super::{Call, answer, fetch};
+use super::{Call, Look, answer};
 use crate::child::{self, End, Plan, Ran, Stop, Taken};
 use crate::exit::{Exit, Failed, chain};
 use crate::group::Group;
@@ -17,7 +18,7 @@ use crate::status;
 use crate::text::span;
 
 /// What is fresh for less than this may be stale before those who wait have looked: it is handed to them, too.
-const HAND_ON_BELOW: Duration = Duration::from_secs(1);
+const HAND_ON_BELOW_MS: u64 = 1_000;
 
 /// How long a command that was ended by a signal may take to say its last words.
 pub(super) const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -40,38 +41,75 @@ pub(super) struct Unread {
 /// One run, from its start to what is to be told of it.
 struct Run<'a> {
     call: &'a Call<'a>,
+    look: &'a Look<'a>,
     store: &'a Arc<Store>,
+    /// What is refreshed, and what is given out if that fails.
+    before: Option<&'a Entry>,
+    fallback: Option<&'a Entry>,
     /// Taken when the flight has ended: nobody waits any more.
-    flight: Option<Flight>,
+    lead: Option<Lead>,
     outcome: Outcome,
     took: Duration,
 }
 
+/// The right to store what is fetched.
+pub(super) enum Lead {
+    /// For all who ask.
+    Flight(Flight),
+    /// For this caller, where the configuration switches locking off.
+    Alone(Token),
+}
+
+impl Lead {
+    fn token(&self) -> Token {
+        match self {
+            Self::Flight(flight) => flight.token(),
+            Self::Alone(token) => *token,
+        }
+    }
+
+    /// Ends the flight, if there is one.
+    fn end(self, end: impl FnOnce(Flight)) {
+        if let Self::Flight(flight) = self {
+            end(flight);
+        }
+    }
+}
+
 pub(super) fn lead(
     call: &Call<'_>,
-    store: &Arc<Store>,
-    flight: Flight,
+    look: &Look<'_>,
+    lead: Lead,
     why: Forward,
+    (before, fallback): (Option<&Entry>, Option<&Entry>),
     signals: &Signals,
 ) -> Result<Exit, Failed> {
+    let store = look.store;
     let clock = Arc::clone(store.clock());
     let (sender, events) = child::events();
     signals.aim(Target::Child(sender.clone()));
-    let key = flight.key().clone();
-    // without it a successor does not wait for an orphan, which is all that is lost
-    let input = flight.lend().ok().flatten();
+    let key = look.key.clone();
+    let input = match &lead {
+        // without it a successor does not wait for an orphan, which is all that is lost
+        Lead::Flight(flight) => flight.lend().ok().flatten(),
+        Lead::Alone(_) => None,
+    };
     let begun = clock.monotonic();
     let mut run = Run {
         call,
+        look,
         store,
-        flight: Some(flight),
+        before,
+        fallback,
+        lead: Some(lead),
         outcome: status::forwarded(why, &Waited::default()),
         took: Duration::ZERO,
     };
     run.outcome.stored = Some(false);
     let limit = store.body_bytes_max();
     let plan = Plan {
-        command: &call.terms.command,
+        command: &call.job.command,
+        environment: &call.job.environment,
         input,
         output_bytes_max: limit,
         deadline: call.bounds.deadline(),
@@ -79,8 +117,8 @@ pub(super) fn lead(
         clock: &*clock,
     };
     let ran = child::attend(plan, (sender, events), &mut || {
-        if let Some(flight) = run.flight.take() {
-            flight.alone();
+        if let Some(lead) = run.lead.take() {
+            lead.end(Flight::alone);
         }
         let note = format!("larder: the output is longer than {limit} bytes: it is passed on, and not stored");
         answer::passed_on(call.output, call.output.is_talkative().then_some(note))
@@ -90,8 +128,9 @@ pub(super) fn lead(
         Ok(ran) => run.finish(&key, ran, signals),
         Err(error) => {
             let exit = CommandExit::Code(error.exit().code().into());
-            run.fail(&Failure { exit: Some(exit), ..Failure::new(Class::Command, error.unnamed()) });
-            Err(error.into())
+            let failure = Failure { exit: Some(exit), ..Failure::new(Class::Command, error.unnamed()) };
+            run.fail(&failure);
+            call.fall_back(look, fallback, &failure, &Waited::default()).unwrap_or_else(|| Err(error.into()))
         }
     }
 }
@@ -102,7 +141,7 @@ impl Run<'_> {
         let output = self.call.output;
         if let Some(Stop::Signal(signal)) = ran.stop {
             // one of those who wait goes on
-            drop(self.flight.take());
+            drop(self.lead.take());
             self.count(&[(Counter::FetchFailures, 1), (Counter::NotStored, 1)]);
             ran.errors.finish(Some(LAST_WORDS));
             return Err(Failed::silent(Exit::of_signal(signal)));
@@ -134,28 +173,29 @@ impl Run<'_> {
 
     /// Stores the document and lets those who wait have it; a warning comes back when it could not be stored.
     fn store(&mut self, body: &[u8]) -> Option<String> {
-        let (clock, terms) = (self.store.clock(), self.call.terms);
-        let flight = self.flight.take()?;
-        let life = Life::new(clock.wall(), terms.ttl.0, self.took);
-        let metadata = match life.metadata(&terms.tag) {
+        let (clock, job) = (self.store.clock(), self.call.job);
+        let lead = self.lead.take()?;
+        let about = self.about(body);
+        let life = about.life;
+        let metadata = match about.metadata(&job.tags) {
             Ok(metadata) => metadata,
             Err(error) => {
                 // without its tags nobody could tell whether an invalidation covers it
-                flight.alone();
+                lead.end(Flight::alone);
                 self.count(&[(Counter::NotStored, 1)]);
                 return Some(format!("the output is not stored: {}", chain(&error)));
             }
         };
-        let wish = Put::new().durability(terms.durability.into()).metadata(metadata.clone()).fetched_in(flight.token());
-        let stored = self.store.put(flight.key(), body, &wish);
+        let wish = Put::new().durability(job.durability).metadata(metadata.clone()).fetched_in(lead.token());
+        let stored = self.store.put(self.look.key, body, &wish);
         let served = (Counter::BytesServed, body.len() as u64);
         match stored {
             Ok(_) => {
-                if terms.ttl.0 < HAND_ON_BELOW {
+                if life.fresh_until_ms.saturating_sub(life.fetched_ms) < HAND_ON_BELOW_MS {
                     // those who wait would find it stale
-                    flight.carry(body, &metadata);
+                    lead.end(|flight| flight.carry(body, &metadata));
                 } else {
-                    flight.land();
+                    lead.end(Flight::land);
                 }
                 self.outcome = status::with_life(self.outcome.clone(), &life, clock.wall());
                 self.outcome.stored = Some(true);
@@ -163,14 +203,14 @@ impl Run<'_> {
                 None
             }
             Err(error @ put::Error::NotDurable { .. }) => {
-                flight.land();
+                lead.end(Flight::land);
                 self.outcome.stored = Some(true);
                 self.outcome.detail = Some("not durable".into());
                 self.count(&[(Counter::Stored, 1), served]);
                 Some(chain(&error))
             }
             Err(error) => {
-                flight.carry(body, &metadata);
+                lead.end(|flight| flight.carry(body, &metadata));
                 let fenced = matches!(error, put::Error::Fenced { .. });
                 self.outcome.detail = Some(if fenced { "invalidated meanwhile" } else { "could not be stored" }.into());
                 self.count(&[(Counter::NotStored, 1), (Counter::Fenced, u64::from(fenced)), served]);
@@ -178,6 +218,18 @@ impl Run<'_> {
                 (!fenced).then(|| format!("the output is not stored: {}", chain(&error)))
             }
         }
+    }
+
+    /// What is stored beside it.
+    fn about(&self, body: &[u8]) -> About {
+        let job = self.call.job;
+        let before = self.before.map(About::of_or_default);
+        let has_changed = self.before.is_some_and(|entry| entry.body() != body);
+        let history = before.map_or_else(Default::default, |about| about.history.with_check(has_changed));
+        let mut policy = job.policy;
+        policy.fresh = history.fresh(&policy);
+        let life = Life::drawn(self.store.clock().wall(), &policy, self.took, crate::terms::chance());
+        About { class: job.class.clone(), history, ..About::new(life) }
     }
 
     /// The command failed, or its output was too large and is with the caller already.
@@ -190,7 +242,12 @@ impl Run<'_> {
                 End::Code(code) => CommandExit::Code(code),
                 End::Signal(signal) => CommandExit::Signal(signal),
             };
-            self.fail(&Failure::of_command(how, errors.tail()));
+            let failure = Failure::of_command(how, errors.tail());
+            self.fail(&failure);
+            if let Some(given) = self.call.fall_back(self.look, self.fallback, &failure, &Waited::default()) {
+                say_dropped(self.call, errors.finish(None));
+                return given;
+            }
         }
         let key = None;
         let given = match output {
@@ -204,7 +261,12 @@ impl Run<'_> {
     /// The command was ended because its time was over. What it printed until then is the caller's.
     fn overdue(mut self, ran: Ran) -> Result<Exit, Failed> {
         let overdue = Overdue { bound: self.call.bounds.timeout().unwrap_or_default() };
-        self.fail(&Failure { stderr: ran.errors.tail(), ..Failure::new(Class::Unavailable, overdue.to_string()) });
+        let failure = Failure { stderr: ran.errors.tail(), ..Failure::new(Class::Unavailable, overdue.to_string()) };
+        self.fail(&failure);
+        if let Some(given) = self.call.fall_back(self.look, self.fallback, &failure, &Waited::default()) {
+            say_dropped(self.call, ran.errors.finish(None));
+            return given;
+        }
         let _ = match ran.output {
             Taken::Whole(body) if !self.call.output.json => {
                 answer::give(self.call.output, None, &body, &self.outcome, Exit::UNAVAILABLE)
@@ -217,8 +279,12 @@ impl Run<'_> {
 
     /// Tells those who wait that it failed.
     fn fail(&mut self, failure: &Failure) {
-        if let Some(flight) = self.flight.take() {
-            flight.fail(failure, fetch::memory(self.call));
+        if let Some(lead) = self.lead.take() {
+            let (job, may_fall_back) = (self.call.job, self.fallback.is_some());
+            lead.end(|flight| {
+                let memory = job.memory(failure, flight.failures(), may_fall_back);
+                flight.fail(failure, memory);
+            });
         }
         self.count(&[(Counter::FetchFailures, 1), (Counter::NotStored, 1)]);
     }

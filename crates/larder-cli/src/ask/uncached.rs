@@ -43,7 +43,8 @@ pub(crate) fn run(
 ) -> Result<Exit, Failed> {
     let bounds = call.bounds.begin(clock);
     let plan = Plan {
-        command: &call.terms.command,
+        command: &call.job.command,
+        environment: &call.job.environment,
         input: None,
         output_bytes_max: if call.output.json { KEPT_BYTES_MAX } else { 0 },
         deadline: bounds.deadline(),

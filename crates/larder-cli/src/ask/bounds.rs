@@ -5,7 +5,8 @@ use std::time::Duration;
 use larder_lock::{Bound, Origin, Wait};
 use larder_system::Clock;
 
-use crate::args::{Global, Run};
+use crate::args::Global;
+use crate::config::Loaded;
 use crate::exit::{Exit, Failed};
 use crate::root;
 
@@ -28,10 +29,11 @@ pub(crate) struct Bounds {
 
 impl Bounds {
     /// As the command line says. A bound that cannot be kept is refused.
-    pub(crate) fn new(global: &Global, terms: &Run) -> Result<Self, Failed> {
+    pub(crate) fn new(global: &Global, loaded: &Loaded, timeout: Option<Bound>) -> Result<Self, Failed> {
         // a mistake in the environment is told whether or not it matters this time
-        let _ = root::wait(global)?;
-        let timeout = match terms.timeout {
+        let _ = root::wait(global, loaded)?;
+        let timeout = match timeout {
+            None | Some(Bound::Infinite) if global.behind => Some(crate::behind::TIMEOUT),
             None | Some(Bound::Infinite) => None,
             Some(Bound::None) => return Err(Failed::new(Exit::USAGE, NoTime)),
             Some(Bound::UpTo(timeout)) => Some(timeout),
@@ -56,8 +58,8 @@ impl Bounds {
     }
 
     /// How long to wait for others: what the wait says, and no longer than the call may take.
-    pub(crate) fn wait(&self, global: &Global) -> Result<Wait, Failed> {
-        let wait = root::wait(global)?;
+    pub(crate) fn wait(&self, global: &Global, loaded: &Loaded) -> Result<Wait, Failed> {
+        let wait = root::wait(global, loaded)?;
         Ok(match (self.timeout, wait.bound()) {
             (Some(timeout), Bound::Infinite) => all(timeout),
             (Some(timeout), Bound::UpTo(bound)) if timeout < bound => all(timeout),

@@ -1,0 +1,94 @@
+//! Refreshing a document behind the back of whoever got a stale copy: one helper process, which outlives the command that
+//! sent it and holds none of its streams open.
+
+#[cfg_attr(unix, path = "behind/unix.rs")]
+#[cfg_attr(not(unix), path = "behind/other.rs")]
+mod platform;
+
+use std::io;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use larder_staleness::Action;
+use larder_storage::Key;
+use larder_upstream::Decided;
+
+use crate::ask::{Call, Look, Unusable};
+
+/// The flag that makes this program the helper; it comes before all others.
+pub(crate) const FLAG: &str = "--behind";
+/// How long a helper may take when nobody says: it is nobody's to interrupt.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(3_600);
+
+/// Whether somebody refreshes the document now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sent {
+    /// A helper of this process's.
+    Now,
+    /// Somebody who was sent before, or who fetches in the foreground.
+    Before,
+    /// Nobody: it is fresh by now, its upstream is to be left alone, or no helper can be had.
+    Nobody,
+}
+
+/// Whether what was decided wants the upstream to be asked.
+fn is_wanted(decided: &Decided) -> bool {
+    matches!(decided.decision.action, Action::Give { refresh: true } | Action::Ask { .. })
+}
+
+/// Whether somebody fetches the document.
+fn is_fetched(decided: &Decided) -> bool {
+    decided.under_way.as_ref().is_some_and(|flight| flight.alive == Some(true))
+}
+
+impl Call<'_> {
+    /// Sends a helper, if nobody is on the way and, at a second look, one is still needed; with `joins`, also when somebody
+    /// fetches already, to wait for that one's end in this caller's place.
+    pub(crate) fn send(&self, look: &Look<'_>, joins: bool) -> Sent {
+        match self.try_to_send(look, joins) {
+            Ok(sent) => sent,
+            Err(error) => {
+                tracing::warn!(key = %look.key, error = &error as &dyn std::error::Error, "no helper refreshes it");
+                Sent::Nobody
+            }
+        }
+    }
+
+    fn try_to_send(&self, look: &Look<'_>, joins: bool) -> Result<Sent, Unusable> {
+        let Some(errand) = look.flights.errand(look.key)? else { return Ok(Sent::Before) };
+        // whoever was sent before may have come back since this caller looked
+        let (_, decided) = look.again(&self.job.wish)?;
+        if !joins && is_fetched(&decided) {
+            return Ok(Sent::Before);
+        }
+        if !is_wanted(&decided) {
+            return Ok(Sent::Nobody);
+        }
+        let lock = errand.hand_over().map_err(Unusable::Helper)?;
+        let mut helper = helper().map_err(Unusable::Helper)?;
+        self.job.environment.give(&mut helper);
+        helper.stdin(lock.map_or_else(Stdio::null, Stdio::from));
+        helper.spawn().map_err(Unusable::Helper)?;
+        tracing::info!(key = %look.key, "a helper refreshes it");
+        Ok(Sent::Now)
+    }
+}
+
+/// This very command line again, in a process that nobody waits for.
+fn helper() -> io::Result<Command> {
+    let mut helper = Command::new(std::env::current_exe()?);
+    helper.arg(FLAG).args(std::env::args_os().skip(1)).stdout(Stdio::null()).stderr(Stdio::null());
+    platform::detach(&mut helper);
+    Ok(helper)
+}
+
+/// Leaves the session of whoever sent this process, so that nothing that happens to its terminal reaches it.
+pub(crate) fn leave() {
+    platform::leave();
+}
+
+/// Whether this process has the errand by what it was given as standard input; with leases, which no file carries, it takes
+/// the errand itself, and goes home when another has it.
+pub(crate) fn is_mine(look: &Look<'_>, key: &Key) -> Result<Option<larder_upstream::Errand>, Unusable> {
+    look.flights.errand(key).map_err(Unusable::from)
+}
