@@ -14,6 +14,7 @@ use larder_storage::Key;
 use larder_upstream::Decided;
 
 use crate::ask::{Call, Look, Unusable};
+use crate::{config, root};
 
 /// The flag that makes this program the helper; it comes before all others.
 pub(crate) const FLAG: &str = "--behind";
@@ -67,6 +68,12 @@ impl Call<'_> {
         let lock = errand.hand_over().map_err(Unusable::Helper)?;
         let mut helper = helper().map_err(Unusable::Helper)?;
         self.job.environment.give(&mut helper);
+        // what its own command line leaves to the environment
+        for name in [root::ROOT, root::LOCK_TIMEOUT, config::VARIABLE] {
+            if let Some(value) = root::variable(name) {
+                helper.env(name, value);
+            }
+        }
         helper.stdin(lock.map_or_else(Stdio::null, Stdio::from));
         helper.spawn().map_err(Unusable::Helper)?;
         tracing::info!(key = %look.key, "a helper refreshes it");

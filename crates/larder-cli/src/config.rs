@@ -17,7 +17,7 @@ use crate::place;
 use crate::root::variable;
 
 /// The variable that names the file.
-const VARIABLE: &str = "LARDER_CONFIG";
+pub(crate) const VARIABLE: &str = "LARDER_CONFIG";
 /// What the file is called, in a working folder and in the user's folder.
 pub(crate) const NAME: &str = "larder.yaml";
 

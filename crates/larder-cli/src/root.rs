@@ -13,9 +13,9 @@ use crate::exit::{Exit, Failed};
 use crate::place;
 
 /// The variable that names the cache's folder.
-const ROOT: &str = "LARDER_ROOT";
+pub(crate) const ROOT: &str = "LARDER_ROOT";
 /// The variable that bounds waits.
-const LOCK_TIMEOUT: &str = "LARDER_LOCK_TIMEOUT";
+pub(crate) const LOCK_TIMEOUT: &str = "LARDER_LOCK_TIMEOUT";
 
 /// Why there is no folder to work in.
 #[derive(Debug, thiserror::Error)]

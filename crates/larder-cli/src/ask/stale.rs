@@ -3,11 +3,10 @@
 use larder::counters::{Counter, Fold};
 use larder::{Forward, Outcome};
 use larder_lock::Wait;
-use larder_staleness::Action;
 use larder_storage::Entry;
 use larder_upstream::{About, Failure, Waited};
 
-use super::{Call, Look, Unusable, answer};
+use super::{Call, Look, Unusable, answer, copy_of};
 use crate::behind::Sent;
 use crate::exit::{Exit, Failed};
 use crate::status;
@@ -25,9 +24,9 @@ impl Call<'_> {
         let (found, decided) = look.again(&self.job.wish)?;
         let waited = clock.monotonic().saturating_sub(began);
         let waited = Waited { duration: waited, flights: u32::from(sent != Sent::Nobody), holder: None };
-        match (decided.decision.action, &found) {
-            // the helper, or somebody else, has brought a new one
-            (Action::Give { .. }, Some(new)) if is_other(new, entry) => {
+        match &found {
+            // the helper, or somebody else, has brought a new one: it is an answer, however short its life
+            Some(new) if is_other(new, entry) && !copy_of(new).is_invalidated => {
                 let life = About::of_or_default(new).life;
                 let mut outcome = status::with_life(status::forwarded(Forward::Stale, &waited), &life, clock.wall());
                 outcome.stored = Some(true);

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, in its own helpers too")]
 
 mod bad_input;
+mod config;
 mod failures;
 mod frozen;
 mod herd;
@@ -11,5 +12,6 @@ mod locks;
 mod place;
 mod roots;
 mod signals;
+mod stale;
 mod streams;
 mod verbs;

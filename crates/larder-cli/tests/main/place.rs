@@ -46,6 +46,7 @@ impl Place {
         let mut command = with_default_signals(env!("CARGO_BIN_EXE_larder"));
         command.args(words).current_dir(self.scratch.path()).process_group(0);
         command.env("LARDER_ROOT", self.root()).env_remove("LARDER_LOCK_TIMEOUT").env_remove("NO_COLOR");
+        command.env("XDG_CONFIG_HOME", self.path("configurations")).env_remove("LARDER_CONFIG");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
@@ -87,6 +88,23 @@ impl Place {
         let made = Command::new("mkfifo").arg(&path).status().expect("mkfifo runs");
         assert!(made.success(), "no fifo");
         path
+    }
+
+    /// Writes a file of the test's.
+    #[expect(clippy::disallowed_methods, reason = "a file of the test's, outside any cache")]
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.path(name), text).expect("the file is written");
+    }
+
+    /// How many helpers refresh documents of this place now.
+    pub(crate) fn helpers(&self) -> usize {
+        let folders = std::fs::read_dir("/proc").expect("Linux lists its processes").flatten();
+        let is_helper = |entry: &std::fs::DirEntry| {
+            let words = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            let folder = std::fs::read_link(entry.path().join("cwd")).unwrap_or_default();
+            folder == self.scratch.path() && words.split(|byte| *byte == 0).any(|word| word == b"--behind")
+        };
+        folders.filter(is_helper).count()
     }
 
     /// How often a script said `printf x >> calls`.

@@ -1,1 +1,7 @@
-//! Tests of the configuration.
+//! The configuration from outside: values, origins, mistakes, hostile files.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its own helpers too")]
+
+mod hostile;
+mod mistakes;
+mod sources;
+mod values;

@@ -1,6 +1,7 @@
 //! The tests of larder, one module a theme.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, in its own helpers too")]
 
+mod agreement;
 mod answers;
 mod coherence;
 mod counters;
