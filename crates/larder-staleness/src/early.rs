@@ -25,14 +25,13 @@ impl Early {
     /// Whether it is time at `now_ms`. `draw` is asked for a number of 0 to 1 only where chance decides.
     pub fn is_due(self, life: &Life, now_ms: u64, draw: impl FnOnce() -> f64) -> bool {
         match self {
-            Self::Never => false,
             Self::Fraction(_) => self.from_ms(life).is_some_and(|from| now_ms >= from),
             Self::XFetch(beta) if beta > 0.0 => {
                 let left = life.fresh_until_ms.saturating_sub(now_ms);
                 let ahead = -ratio(life.fetch_ms) * beta * draw().clamp(f64::MIN_POSITIVE, 1.0).ln();
                 ahead >= ratio(left)
             }
-            Self::XFetch(_) => false,
+            Self::Never | Self::XFetch(_) => false,
         }
     }
 

@@ -62,6 +62,8 @@ impl Builder {
             backoff: Backoff::default(),
             may_refresh: true,
             is_offline: false,
+            locking: true,
+            disk: true,
             lock_wait: LOCK_WAIT,
             timeout: TIMEOUT,
             durability: Durability::Full,
@@ -112,6 +114,37 @@ impl Builder {
     /// Never fetches, whatever the terms of a call say: any copy that is still kept is an answer.
     pub fn offline(mut self) -> Self {
         self.settings.is_offline = true;
+        self
+    }
+
+    /// Whether all processes share one fetch; yes unless told otherwise. Without, each process fetches for itself, and stores
+    /// what it brings.
+    pub fn locking(mut self, yes: bool) -> Self {
+        self.settings.locking = yes;
+        self
+    }
+
+    /// Whether anything is stored or read from the store; yes unless told otherwise. Without, every call fetches, and only
+    /// those of this process that ask at the same time share that.
+    pub fn disk(mut self, yes: bool) -> Self {
+        self.settings.disk = yes;
+        self
+    }
+
+    /// As this configuration says: limits, classes and switches. Its sources are for whoever runs commands.
+    #[cfg(feature = "config")]
+    pub fn config(mut self, config: &larder_config::Config) -> Self {
+        let (limits, switches) = (config.limits(), config.switches());
+        self.memory_bytes_max = limits.memory_bytes_max;
+        self.store_options = self.store_options.body_bytes_max(limits.body_bytes_max);
+        let settings = &mut self.settings;
+        settings.classes = config.classes().clone();
+        settings.lock_wait = limits.lock_timeout.unwrap_or(Duration::MAX);
+        (settings.timeout, settings.soft_timeout) = (limits.timeout, limits.soft_timeout);
+        settings.backoff = limits.backoff;
+        settings.may_refresh = switches.refresh && config.refresh().enabled;
+        settings.is_offline = !switches.network;
+        (settings.locking, settings.disk) = (switches.locking, switches.disk);
         self
     }
 

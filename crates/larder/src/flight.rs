@@ -92,6 +92,16 @@ pub(crate) struct Plan {
 impl Plan {
     /// Makes the flight. What it returns is its own caller's; those who joined are told through `lead`.
     pub(crate) async fn fly(self, fetch: Fetch, lead: Lead<Landed>) -> Landed {
+        let settings = &self.inner.settings;
+        if !(settings.disk && settings.locking) {
+            let inner = Arc::clone(&self.inner);
+            let Ok(token) = spawn_blocking(move || inner.generation()).await else { return Landed::Dropped };
+            return if lead.commit(token) {
+                self.fly_alone(fetch, Some(lead), token, None).await
+            } else {
+                Landed::Dropped
+            };
+        }
         match self.begin(lead.cancellation()).await {
             Ok(Ok(Turn::Lead(flight))) => self.lead(fetch, lead, flight).await,
             Ok(Ok(Turn::Found { found, waited })) => land(lead, Landed::Found { document: found, waited }),
@@ -143,15 +153,21 @@ impl Plan {
         detail: Option<Detail>,
     ) -> Landed {
         let made = self.call(fetch).await;
-        let Self { inner, tags, .. } = self;
+        let Self { inner, key, tags, deadline, .. } = self;
         let landed = match made {
             Ok(Made { fetched, body, about }) => {
                 let life = about.life;
                 let metadata = metadata(&about, &tags, &fetched).unwrap_or_default();
-                inner.counters.add(Counter::NotStored, 1);
+                // without locks each process stores what it has fetched for itself
+                let kept = match token.filter(|_| inner.settings.disk && !inner.settings.locking && fetched.store) {
+                    Some(token) => store_alone(&inner, &key, &body, &metadata, token, deadline).await,
+                    None => Err(detail.unwrap_or("may not be shared".into())),
+                };
+                let is_stored = kept.is_ok();
+                inner.counters.add(if is_stored { Counter::Stored } else { Counter::NotStored }, 1);
                 let document = Document { body, metadata: Arc::new(metadata), life };
-                let (is_stored, is_own, is_bypass) = (false, true, true);
-                let detail = detail.or(Some("may not be shared".into()));
+                let (is_own, is_bypass) = (true, !is_stored);
+                let detail = kept.unwrap_or_else(Some);
                 let waited = Waited::default();
                 Landed::Document(Arc::new(Arrival { document, token, is_stored, is_own, is_bypass, detail, waited }))
             }
@@ -355,6 +371,22 @@ impl Publication {
 }
 
 type Detail = Cow<'static, str>;
+
+/// Stores what was fetched without a flight.
+async fn store_alone(
+    inner: &Arc<Inner>,
+    key: &Key,
+    body: &Bytes,
+    metadata: &Metadata,
+    token: Token,
+    deadline: Duration,
+) -> Result<Option<Detail>, Detail> {
+    let wait = Wait::up_to(deadline.saturating_sub(inner.monotonic()).min(STORE_WAIT));
+    let put = Put::new().fetched_in(token).metadata(metadata.clone()).wait(wait).durability(inner.settings.durability);
+    let (inner, key, body) = (Arc::clone(inner), key.clone(), body.clone());
+    let stored = spawn_blocking(move || stored(&inner, &key, inner.store.put(&key, &body, &put))).await;
+    stored.unwrap_or_else(|_| Err("not stored: the runtime ends".into()))
+}
 
 /// Whether it is stored, and what there is to say of it.
 fn stored(inner: &Inner, key: &Key, put: Result<put::Published, put::Error>) -> Result<Option<Detail>, Detail> {

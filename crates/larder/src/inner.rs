@@ -35,6 +35,7 @@ use crate::terms::Terms;
 
 /// What a cache does where a call does not say otherwise.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(crate) struct Settings {
     pub(crate) classes: Classes,
     pub(crate) soft_timeout: Duration,
@@ -42,6 +43,10 @@ pub(crate) struct Settings {
     /// Whether anything is refreshed behind a caller's back.
     pub(crate) may_refresh: bool,
     pub(crate) is_offline: bool,
+    /// Whether a fetch is shared with other processes.
+    pub(crate) locking: bool,
+    /// Whether anything is stored, or read from the store.
+    pub(crate) disk: bool,
     pub(crate) lock_wait: Duration,
     pub(crate) timeout: Duration,
     pub(crate) durability: Durability,
@@ -144,6 +149,9 @@ impl Inner {
 
     /// Looks at the disk, which blocks; keeps in memory what is fresh.
     pub(crate) fn look(&self, key: &Key) -> Result<Option<Found>, GetError> {
+        if !self.settings.disk {
+            return Ok(None);
+        }
         let mark = self.memory.as_ref().and_then(|_| self.store.mark(key).ok().flatten());
         let Some(entry) = self.store.get_with_invalidated(key)? else { return Ok(None) };
         Ok(Some(self.judge(key, entry, mark)))

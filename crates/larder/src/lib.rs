@@ -9,6 +9,8 @@
 //! | what this process has had before | a copy in memory, after one cheap system call that tells whether any process has put, removed or invalidated it | 0.3 µs |
 //! | what any process has fetched | the disk, verified, on a blocking thread | 20 µs |
 //! | what somebody fetches now | that fetch; its failure too | as long as it takes |
+//! | what is stale, within its window | the stale copy, while one task of one process refreshes it | 20 µs |
+//! | what an upstream fails to give | the stale copy, within its window; the failure is remembered by all processes | its failure, once a step |
 //! | anything else | a fetch in a task of its own, stored before it is handed on | the same, and two flushes |
 //!
 //! - **Invalidation** ([`Cache::invalidate`]: a key, a prefix, a tag, everything) is in force in all processes when it
@@ -22,7 +24,7 @@
 //! # Limitations
 //!
 //! - It needs a tokio runtime with its time enabled. The crates below do not.
-//! - Stale is a miss: there is no stale-while-revalidate and no stale-if-error yet.
+//! - Stale use is off until a class ([`Policy`]) or a call ([`Terms`]) allows it.
 //! - A fetch that has begun goes on to its end or timeout, when all its callers have left too.
 //! - See the README for the rest.
 //!

@@ -20,7 +20,7 @@ fn maps_within_maps_and_lists_within_lists_are_too_deep() {
         let error = error(&text);
         assert!(matches!(error, Error::Excess { excess: Excess::Depth, .. } | Error::Yaml { .. }), "{error}");
     }
-    let lines: String = (0..300).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect();
+    let lines = (0..300).map(|depth| format!("{}a:", " ".repeat(depth))).collect::<Vec<_>>().join("\n");
     assert!(matches!(error(&lines), Error::Excess { excess: Excess::Depth, .. }), "{}", error(&lines));
 }
 

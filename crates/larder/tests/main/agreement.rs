@@ -30,7 +30,11 @@ struct World {
 
 impl World {
     fn length(&mut self) -> Duration {
-        Duration::from_millis([0, 1, 500, 1_000, 30_000, 3_600_000][self.seed.below(6) as usize])
+        Duration::from_millis(self.one_of(&[0, 1, 500, 1_000, 30_000, 3_600_000]))
+    }
+
+    fn one_of<T: Clone>(&mut self, all: &[T]) -> T {
+        all[usize::try_from(self.seed.below(all.len() as u64)).unwrap()].clone()
     }
 
     fn chance(&mut self, one_in: u64) -> bool {
@@ -59,9 +63,9 @@ impl World {
         if self.chance(3) {
             let terms = larder_upstream::Terms::new();
             if let Ok(Turn::Lead(flight)) = self.cache.flights().begin::<()>(&key, &terms, || Ok(None)) {
-                let class = [Class::Unavailable, Class::Absent, Class::Throttled][self.seed.below(3) as usize];
+                let class = self.one_of(&[Class::Unavailable, Class::Absent, Class::Throttled]);
                 flight.fail(&Failure::new(class, "remembered"), Some(self.length()));
-                describes.push_str(&format!(" failed {class}"));
+                describes = format!("{describes} failed {class}");
             }
         }
         match self.seed.below(8) {
@@ -153,7 +157,7 @@ async fn what_is_explained_is_what_is_done_in_ten_thousand_states() {
             }
             (Action::Fail, Err(fetch::Error::Failed { remembered: true, .. }))
             | (Action::Absent, Err(fetch::Error::Absent { .. })) => {
-                assert_eq!(calls.load(Ordering::Relaxed), 0, "{at}")
+                assert_eq!(calls.load(Ordering::Relaxed), 0, "{at}");
             }
             _ => panic!("{at}"),
         }

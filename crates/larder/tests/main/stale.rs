@@ -392,3 +392,51 @@ async fn clocks_that_jump_ten_years_make_nothing_immortal() {
     scene.clock.advance_monotonic(Duration::from_secs(30));
     assert!(!failure_of(scene.cache.get_or_fetch(&key("b"), scene.place.fetch()).await.unwrap_err()).1);
 }
+
+#[tokio::test]
+async fn without_locking_each_process_fetches_for_itself_and_stores_it() {
+    let scene = Scene::new("stale-unlocked").await;
+    let options = || Options::new().clock(scene.clock.clone());
+    let alone = || scene.place.builder().store_options(options()).locking(false).build().unwrap();
+    let hold = scene.place.upstream.hold();
+    let caches = [alone(), alone()];
+    let asks = caches.iter().map(|cache| {
+        let (cache, fetch) = (cache.clone(), scene.place.fetch());
+        tokio::spawn(async move { cache.get_or_fetch(&key("b"), fetch).await.unwrap() })
+    });
+    let asks: Vec<_> = asks.collect();
+    crate::shared::until_called(&scene.place.upstream, 3).await;
+    drop(hold);
+    for ask in asks {
+        assert_eq!(ask.await.unwrap().outcome.stored, Some(true));
+    }
+    assert_eq!(scene.place.upstream.calls_of("b"), 2);
+    assert!(scene.cache.get(&key("b")).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn without_the_disk_every_call_fetches_and_nothing_is_stored() {
+    let scene = Scene::new("stale-diskless").await;
+    let options = Options::new().clock(scene.clock.clone());
+    let cache = scene.place.builder().store_options(options).disk(false).build().unwrap();
+    for call in 2..=3 {
+        let answer = scene.place.ask(&cache, "a").await;
+        assert_eq!((text(&answer), answer.outcome.stored), (format!("a, call {call}").as_str(), Some(false)));
+    }
+    assert_eq!(text(&scene.cache.get(&key("a")).await.unwrap().unwrap()), "a, call 1");
+}
+
+#[cfg(feature = "config")]
+#[tokio::test]
+async fn a_configuration_says_how_a_cache_is_built() {
+    let place = Place::new("stale-config");
+    let file = "version: 1\nlimits: { backoff_first: 0 }\nclasses: [{ match: 'a', fresh: 5s }]\n";
+    let config = larder_config::Config::parse(file, "larder.yaml".into()).unwrap();
+    let cache = place.builder().config(&config).build().unwrap();
+    assert!(matches!(place.ask(&cache, "a").await.outcome.ttl, Some(4 | 5)));
+    place.upstream.fails("overloaded");
+    for calls in 1..=2 {
+        cache.get_or_fetch(&key("b"), place.fetch()).await.unwrap_err();
+        assert_eq!(place.upstream.calls_of("b"), calls, "no back-off");
+    }
+}
