@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// The least that a failing upstream is left alone when it says for how long.
+const ASKED_MIN: Duration = Duration::from_secs(1);
+
 /// The times between two calls of an upstream that fails: doubling, up to a cap, never with jitter, because all processes
 /// of a machine share one memory of the failure and only one of them asks.
 ///
@@ -40,7 +43,8 @@ impl Backoff {
     /// How long nobody asks after so many failures in a row, counted from 1, when the upstream asked for so much.
     pub fn after(&self, failures: u32, retry_after: Option<Duration>) -> Duration {
         if let Some(asked) = retry_after {
-            return asked.min(self.retry_after_max);
+            // one that asks for nothing, or whose date has passed, is failing all the same
+            return asked.max(ASKED_MIN).min(self.retry_after_max);
         }
         let doublings = failures.saturating_sub(1).min(31);
         self.first.saturating_mul(1 << doublings).min(self.cap)

@@ -33,6 +33,9 @@ pub struct About {
     /// When the upstream last changed it, in the upstream's words, likewise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_modified: Option<String>,
+    /// Whether the upstream says that it does not change while it is fresh: it is not refreshed early then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub immutable: bool,
     /// The class that whoever stored it named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class: Option<String>,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use larder_lock::{Bound, Holder, Origin};
-use larder_staleness::{Action, Decision, Policy, Reason, Wish};
+use larder_staleness::{Action, Decision, Early, Policy, Reason, Wish};
 use larder_storage::{Key, Standing, Tag, Token};
 use larder_upstream::tasks::{Ended, Role, Ticket};
 use larder_upstream::{Failure, begin};
@@ -212,6 +212,9 @@ impl Call {
             let is_new = !is_first && found.as_ref().is_some_and(|found| Some(found.identity) != refused);
             let mut wish = wish;
             wish.refresh &= !is_new;
+            if found.as_ref().is_some_and(|found| found.document.immutable) {
+                wish.early = Early::Never;
+            }
             let copy = found.as_ref().map(Found::copy);
             let decided = inner.flights.decide(&key, &tags, copy.as_ref(), &wish, now);
             let decision = decided.decision;

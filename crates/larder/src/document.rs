@@ -27,20 +27,23 @@ pub(crate) struct Document {
     pub(crate) body: Bytes,
     pub(crate) metadata: Arc<Metadata>,
     pub(crate) life: Life,
+    /// Whether it is not to be refreshed while it is fresh.
+    pub(crate) immutable: bool,
 }
 
 impl Document {
     pub(crate) fn of_entry(entry: Entry) -> Self {
-        let life = About::of_or_default(&entry).life;
+        let About { life, immutable, .. } = About::of_or_default(&entry);
         let metadata = Arc::new(entry.metadata().clone());
-        Self { body: entry.into_body().into(), metadata, life }
+        Self { body: entry.into_body().into(), metadata, life, immutable }
     }
 
     /// What another process fetched and did not store, with the generation its fetch began in.
     pub(crate) fn of_carried(carried: Carried, otherwise: Life) -> (Self, Token) {
         let Carried { body, metadata, token, .. } = carried;
         let life = About::in_metadata(&metadata).map_or(otherwise, |about| about.life);
-        (Self { body: body.into(), metadata: Arc::new(metadata), life }, token)
+        // what is not stored is never refreshed early
+        (Self { body: body.into(), metadata: Arc::new(metadata), life, immutable: false }, token)
     }
 
     /// As an answer. Its age and what is left of its freshness are added to `outcome`.

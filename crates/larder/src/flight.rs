@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use larder_lock::Wait;
-use larder_staleness::{Life, Policy};
+use larder_staleness::{Early, Life, Policy};
 use larder_storage::{Key, Metadata, Put, Tag, Token, put};
 use larder_upstream::tasks::Lead;
 use larder_upstream::{About, Class, Failure, Flight, Turn, Waited, begin};
@@ -165,7 +165,7 @@ impl Plan {
                 };
                 let is_stored = kept.is_ok();
                 inner.counters.add(if is_stored { Counter::Stored } else { Counter::NotStored }, 1);
-                let document = Document { body, metadata: Arc::new(metadata), life };
+                let document = Document { body, metadata: Arc::new(metadata), life, immutable: about.immutable };
                 let (is_own, is_bypass) = (true, !is_stored);
                 let detail = kept.unwrap_or_else(Some);
                 let waited = Waited::default();
@@ -291,12 +291,18 @@ impl Plan {
         let mut policy = fetched.policy(&self.policy, now);
         policy.fresh = history.fresh(&policy);
         let life = Life::drawn(now, &policy, took, chance());
+        // the headers may take the early refresh away, and nothing else does
+        let immutable = policy.early == Early::Never && self.policy.early != Early::Never;
         // a 304 says only what has changed of the headers
         let (old_etag, old_modified) =
             before.filter(|_| is_renewed).map_or((None, None), |old| (old.etag, old.last_modified));
         let etag = fetched.etag.clone().or(old_etag);
         let last_modified = fetched.last_modified.clone().or(old_modified);
-        Ok(Made { about: About { life, etag, last_modified, class: self.class.clone(), history }, fetched, body })
+        Ok(Made {
+            about: About { life, etag, last_modified, immutable, class: self.class.clone(), history },
+            fetched,
+            body,
+        })
     }
 }
 
@@ -331,7 +337,8 @@ impl Publication {
         let made = metadata(&about, &tags, &fetched);
         let arrival = |metadata: Metadata, is_stored, detail| {
             inner.counters.add(if is_stored { Counter::Stored } else { Counter::NotStored }, 1);
-            let document = Document { body: body.clone(), metadata: Arc::new(metadata), life };
+            let document =
+                Document { body: body.clone(), metadata: Arc::new(metadata), life, immutable: about.immutable };
             let (token, is_own, is_bypass) = (Some(token), true, false);
             Landed::Document(Arc::new(Arrival { document, token, is_stored, is_own, is_bypass, detail, waited }))
         };

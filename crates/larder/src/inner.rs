@@ -166,7 +166,11 @@ impl Inner {
             document,
         };
         if let (Some(memory), Some(mark), true) = (&self.memory, mark, found.is_fresh(self.wall())) {
-            let early = self.settings.classes.of_key(key.as_str()).policy.early;
+            let early = if found.document.immutable {
+                Early::Never
+            } else {
+                self.settings.classes.of_key(key.as_str()).policy.early
+            };
             memory.keep(key, Copy { document: found.document.clone(), token, mark, early });
         }
         found

@@ -330,6 +330,25 @@ async fn near_its_end_a_fresh_copy_is_refreshed_behind_whoever_gets_it() {
 }
 
 #[tokio::test]
+async fn what_does_not_change_while_it_is_fresh_is_not_refreshed_early() {
+    let mut classes = larder::Classes::default();
+    let mut policy = Policy::fresh_for(HOUR);
+    policy.early = Early::Fraction(0.5);
+    classes.define(larder::Classes::DEFAULT, policy);
+    let scene = Scene::built("stale-immutable", |builder| builder.classes(classes)).await;
+    let fetch = |_| async {
+        let cache_control = larder::CacheControl::parse(["max-age=3600, immutable"]);
+        Ok::<_, Failure>(Fetched::new("page").response(&Response { cache_control, ..Response::default() }))
+    };
+    scene.cache.get_or_fetch(&key("b"), fetch).await.unwrap();
+    scene.clock.advance(Duration::from_secs(3_000));
+    for level in [Level::Disk, Level::Memory] {
+        let answer = scene.cache.get_or_fetch(&key("b"), no_fetch).await.unwrap();
+        assert_eq!((answer.outcome.level, scene.cache.stats().await.unwrap().flights), (level, 0));
+    }
+}
+
+#[tokio::test]
 async fn without_background_refresh_the_copy_is_given_and_nobody_asked() {
     let scene = Scene::built("stale-off", |builder| builder.background_refresh(false)).await;
     scene.clock.advance(HOUR + SECOND);
