@@ -67,7 +67,7 @@ pub enum Error {
         excess: Excess,
     },
     /// One map has the same key twice, and only one of them could count.
-    #[error("{place}: `{key}` is there twice: remove one of the two")]
+    #[error("{place}: `{}` is there twice: remove one of the two", .key.escape_debug())]
     DuplicateKey {
         /// The second of them.
         place: Place,
@@ -75,7 +75,7 @@ pub enum Error {
         key: String,
     },
     /// There is no such key here.
-    #[error("{place}: unknown key `{key}`: {}", suggestion(.nearest.as_deref(), .known))]
+    #[error("{place}: unknown key `{}`: {}", .key.escape_debug(), suggestion(.nearest.as_deref(), .known))]
     UnknownField {
         /// The key, or the map it is in.
         place: Place,
@@ -143,7 +143,7 @@ pub enum Error {
         remedy: &'static str,
     },
     /// A rule names a class that does not exist.
-    #[error("{place}: there is no class `{class}`: {}", suggestion(.nearest.as_deref(), .known))]
+    #[error("{place}: there is no class `{}`: {}", .class.escape_debug(), suggestion(.nearest.as_deref(), .known))]
     UnknownClass {
         /// The name in the rule.
         place: Place,
@@ -155,7 +155,7 @@ pub enum Error {
         nearest: Option<String>,
     },
     /// A class cannot have this name.
-    #[error("{place}: `{name}` is no name for a class: {remedy}")]
+    #[error("{place}: `{}` is no name for a class: {remedy}", .name.escape_debug())]
     ClassName {
         /// The name.
         place: Place,

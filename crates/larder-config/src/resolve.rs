@@ -20,6 +20,8 @@ use crate::yaml::At;
 
 /// How many rules, and how many sources, are looked through for a key.
 const RULES_MAX: usize = 1_000;
+/// How many words a command may have.
+const WORDS_MAX: usize = 1_000;
 /// What the name of the class of a rule begins with.
 const RULE: &str = "match:";
 /// The longest tag, in bytes.
@@ -213,8 +215,9 @@ impl<'a> Resolver<'a> {
         classes.define(Classes::DEFAULT, defaults.policy);
         let mut named: BTreeMap<String, Sourced> = BTreeMap::new();
         for name in ["stable", "active", "critical"] {
-            let policy = classes.get(name).copied().unwrap_or_default();
-            named.insert(name.to_owned(), Sourced::built_in(policy));
+            // but for their fresh time, they are as the defaults are
+            let fresh = classes.get(name).map_or(defaults.policy.fresh, |policy| policy.fresh);
+            named.insert(name.to_owned(), defaults.clone().with_fresh(fresh, Origin::BuiltIn));
         }
         for (name, policy) in given.types.iter().flatten() {
             let base = match named.get(&name.value) {
@@ -355,6 +358,13 @@ impl<'a> Resolver<'a> {
         for word in &given.command.value {
             let fail = |source| Error::Template { place: word.place(self.file), word: word.value.clone(), source };
             let template = Template::parse(&word.value, &pattern).map_err(fail)?;
+            if words.len() >= WORDS_MAX {
+                return Err(Error::TooMany {
+                    place: word.place(self.file),
+                    what: "words in a command",
+                    max: WORDS_MAX,
+                });
+            }
             match (words.is_empty(), template.literal()) {
                 (true, None) => return Err(fail(TemplateError::Program)),
                 (true, Some("")) => return Err(Error::EmptyCommand { place: word.place(self.file) }),

@@ -2,6 +2,9 @@
 
 use larder_staleness::Pattern;
 
+/// How many pieces a word may be made of.
+const PARTS_MAX: usize = 64;
+
 /// A word: literal text, and places for parts of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Template {
@@ -46,6 +49,15 @@ pub enum TemplateError {
     /// A brace without its other half.
     #[error("a brace has no other half: close it, or double it if it is meant so")]
     Unbalanced,
+    /// It has a character that no argument of a program can have.
+    #[error("it has a NUL character, which no argument can have: remove it")]
+    Nul,
+    /// It would make far more of a key than any command takes.
+    #[error("it has more than {max} places for parts of a key: remove some")]
+    TooMany {
+        /// How many it may have.
+        max: usize,
+    },
     /// The key would choose what is run.
     #[error("the program must not depend on the key: write its name, and give it the key as an argument")]
     Program,
@@ -54,6 +66,9 @@ pub enum TemplateError {
 impl Template {
     /// Reads a word for keys that match `pattern`.
     pub(crate) fn parse(text: &str, pattern: &Pattern) -> Result<Self, TemplateError> {
+        if text.contains('\0') {
+            return Err(TemplateError::Nul);
+        }
         let (mut parts, mut literal, mut rest) = (Vec::new(), String::new(), text);
         while let Some(at) = rest.find(['{', '}']) {
             let (before, from) = rest.split_at(at);
@@ -70,6 +85,9 @@ impl Template {
                 parts.push(Part::Literal(std::mem::take(&mut literal)));
             }
             parts.push(Part::Variable(variable(name, pattern)?));
+            if parts.len() > PARTS_MAX {
+                return Err(TemplateError::TooMany { max: PARTS_MAX });
+            }
             rest = after;
         }
         literal.push_str(rest);

@@ -65,6 +65,8 @@ pub(crate) enum Scene {
     Herd,
     /// Holders that die and freeze
     Locks,
+    /// An upstream that fails and hangs, with stale copies in hand
+    Outage,
 }
 
 /// How long a run lasts.

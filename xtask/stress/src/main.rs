@@ -25,6 +25,8 @@ mod message;
 #[cfg(unix)]
 mod orphans;
 #[cfg(unix)]
+mod outage;
+#[cfg(unix)]
 mod parts;
 #[cfg(unix)]
 mod progress;

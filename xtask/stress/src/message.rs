@@ -52,6 +52,8 @@ pub(crate) enum Outcome {
     Failed { message: String },
     /// Answers to several askers.
     Answers { answers: Vec<Answer> },
+    /// Answers to several patrons.
+    Served { served: Vec<Served> },
 }
 
 /// How one asker was answered.
@@ -63,6 +65,19 @@ pub(crate) struct Answer {
     pub(crate) collapsed: bool,
 }
 
+/// How one patron was served.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Served {
+    /// Which call's document it is, whole; or what else came.
+    pub(crate) fetched: Result<u64, String>,
+    /// Whether it is labelled as stale.
+    pub(crate) stale: bool,
+    /// When it says that it was fetched, in milliseconds since 1970; 0 where it says nothing.
+    pub(crate) fetched_ms: u64,
+    /// By how many seconds the age that it tells differs from that, at the moment of the answer.
+    pub(crate) age_off_s: i64,
+}
+
 /// What a worker is told.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case")]
@@ -71,4 +86,5 @@ pub(crate) enum Told {
     Free,
     Try { name: String, bound_ms: u64 },
     Ask { round: u32, key: String, tasks: u32 },
+    Serve { round: u32, key: String, tasks: u32, refresh: bool },
 }

@@ -19,11 +19,13 @@ pub(crate) enum Promise {
     Undamaged,
     Fence,
     Memory,
+    Outage,
+    Age,
 }
 
 impl Promise {
     /// All of them, in the order of the report.
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Whole,
         Self::Kept,
         Self::Order,
@@ -32,6 +34,8 @@ impl Promise {
         Self::Once,
         Self::Shared,
         Self::Waits,
+        Self::Outage,
+        Self::Age,
         Self::Exclusion,
         Self::Successor,
         Self::Works,
@@ -50,6 +54,7 @@ impl Promise {
             Self::Kept => "P2",
             Self::Once | Self::Shared => "P3",
             Self::Waits => "P4",
+            Self::Outage | Self::Age => "P5",
             Self::Works | Self::Clean | Self::Successor => "P6",
             Self::Undamaged => "P7",
             Self::Order => "order",
@@ -68,6 +73,8 @@ impl Promise {
             Self::Once => "one fetch for all who ask, and one more for each crash",
             Self::Shared => "everyone who waited gets that answer, whole, also a failure",
             Self::Waits => "every wait ends at its bound and names the holder",
+            Self::Outage => "in an outage everyone gets the last good copy, labelled, for one call a step",
+            Self::Age => "a stale copy tells its true age, whatever has failed since",
             Self::Exclusion => "one holder at a time, also beside killed and frozen ones",
             Self::Successor => "a dead holder's lock is free at once",
             Self::Works => "every operation works, whoever was killed before it",

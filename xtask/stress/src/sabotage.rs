@@ -37,4 +37,12 @@ pub(crate) enum Sabotage {
     ShareNothing,
     /// A failure is its finder's own: everybody who waited for it asks the failing upstream again
     FailureKept,
+    /// In an outage nobody knows of anybody else's failure, and everybody asks the upstream
+    FallThroughHerd,
+    /// A refresh takes what is cached for what is new
+    RefreshFromCache,
+    /// A refresh that fails stores the old document anew, as if it had just been fetched
+    AgeResetByError,
+    /// Whoever has a stale copy waits for a new one as long as those who have none
+    WaitForTheFrozen,
 }

@@ -59,6 +59,13 @@ fn names_that_nobody_knows_come_with_the_nearest_or_all_that_there_are() {
 }
 
 #[test]
+fn no_name_of_a_file_gives_instructions_to_a_terminal() {
+    for text in ["version: 1\n\"\\e[31mx\": 1\n", "version: 1\nclasses: [{match: a, class: \"\\e[31m\"}]\n"] {
+        assert!(!told(text).contains('\u{1b}'), "{:?}", told(text));
+    }
+}
+
+#[test]
 fn values_that_are_none_are_named() {
     for (text, says) in [
         ("version: 1\nlimits: {timeout: soon}\n", "limits.timeout cannot be used: \"soon\" is no duration"),

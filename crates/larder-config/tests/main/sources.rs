@@ -36,6 +36,13 @@ fn a_variable_without_a_value_is_named_when_the_file_is_read_or_when_a_key_comes
 }
 
 #[test]
+fn a_word_stays_within_what_programs_take() {
+    assert!(refused("**", &format!("[x, '{}']", "{key}".repeat(65))).contains("more than 64"));
+    assert!(refused("**", "[x, \"a\\0b\"]").contains("NUL"));
+    assert!(refused("**", "[\"a\\0b\"]").contains("NUL"));
+}
+
+#[test]
 fn a_key_chooses_no_program() {
     for words in ["['{1}']", "['./{key}']"] {
         assert!(refused("**", words).contains("program"), "{}", refused("**", words));

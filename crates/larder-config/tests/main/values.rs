@@ -98,6 +98,14 @@ fn each_setting_tells_its_line_also_one_that_is_inherited() {
 }
 
 #[test]
+fn classes_that_are_there_lie_over_the_defaults_too() {
+    let config = parse("version: 1\ndefaults: {stale_if_error: 9d}\n");
+    let stable = config.classes().get("stable").unwrap();
+    assert_eq!((stable.fresh, stable.stale_if_error), (DAY * 30, DAY * 9));
+    assert_eq!(setting(&config, "types.stable.stale_if_error"), ("9d".to_owned(), 2));
+}
+
+#[test]
 fn days_of_older_configurations_are_the_defaults_fresh_time() {
     let config = parse("version: 1\nrefresh:\n  default_max_age_days: 20\n");
     assert_eq!(config.classes().default_policy().fresh, DAY * 20);

@@ -17,12 +17,12 @@ pub(super) const FAILED: i32 = 9;
 pub(super) const MESSAGE: &str = "the upstream is overloaded";
 
 /// The document that call number `call` gives.
-pub(super) fn document(corpus: &Corpus, key: &str, call: u64) -> Vec<u8> {
+pub(crate) fn document(corpus: &Corpus, key: &str, call: u64) -> Vec<u8> {
     document::make(corpus, key, call)
 }
 
 /// Says that the process `leader` leads, in the facts, before the call begins; `caller` is the one that calls.
-pub(super) fn announce(scribe: &Scribe, round: u32, leader: u32, caller: u32) -> Result<(), Failure> {
+pub(crate) fn announce(scribe: &Scribe, round: u32, leader: u32, caller: u32) -> Result<(), Failure> {
     scribe.append(Fact { kind: Kind::Enter, worker: leader, key: round, version: u64::from(caller), extra: 0 })
 }
 

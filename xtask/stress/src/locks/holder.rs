@@ -51,7 +51,9 @@ fn obey(locking: &Locking, held: &mut Option<Held>, told: Told) -> Outcome {
                 Err(refusal) => refused(refusal),
             }
         }
-        Told::Ask { .. } => Outcome::Failed { message: "a holder of locks is not asked for documents".to_owned() },
+        Told::Ask { .. } | Told::Serve { .. } => {
+            Outcome::Failed { message: "a holder of locks is not asked for documents".to_owned() }
+        }
     }
 }
 

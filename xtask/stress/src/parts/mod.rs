@@ -3,12 +3,14 @@
 //! This is the only place that knows which. Nothing of it is in what larder ships.
 
 mod asking;
+mod consulting;
 mod disk;
 mod locking;
 mod memory;
 mod shelf;
 
 pub(crate) use asking::{Asked, Asking, Fetch};
+pub(crate) use consulting::Consulting;
 pub(crate) use locking::{Held, Locking, Refusal};
 pub(crate) use memory::Memory;
 pub(crate) use shelf::Shelf;

@@ -15,7 +15,7 @@ use crate::failure::{Failure, chain};
 use crate::message::Violation;
 use crate::promise::Promise;
 use crate::sabotage::Sabotage;
-use crate::{herd, locks, storm};
+use crate::{herd, locks, outage, storm};
 
 /// What a process is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +37,8 @@ pub(crate) enum Role {
     Holder,
     /// Asks for documents, in several threads, as it is told.
     Asker,
+    /// Asks for documents of which there are stale copies, likewise.
+    Patron,
 }
 
 impl Role {
@@ -50,6 +52,7 @@ impl Role {
             Self::Contender => "contender",
             Self::Holder => "holder",
             Self::Asker => "asker",
+            Self::Patron => "patron",
         }
     }
 }
@@ -113,7 +116,11 @@ pub(crate) fn main(order: &str) -> ExitCode {
 fn play(order: Order) -> Result<(), Failure> {
     let seed = Seed::from_number(order.seed);
     // holders and askers are told what to do on their input, all others are told its end only
-    let end = if matches!(order.role, Role::Holder | Role::Asker) { End::never() } else { End::listen(order.life_ms)? };
+    let end = if matches!(order.role, Role::Holder | Role::Asker | Role::Patron) {
+        End::never()
+    } else {
+        End::listen(order.life_ms)?
+    };
     let mut worker = Worker { order, voice: Voice::default(), end, seed };
     let played = match worker.order.role {
         Role::Writer => storm::writer::play(&mut worker),
@@ -123,6 +130,7 @@ fn play(order: Order) -> Result<(), Failure> {
         Role::Contender => locks::contender::play(&mut worker),
         Role::Holder => locks::holder::play(&mut worker),
         Role::Asker => herd::asker::play(&mut worker),
+        Role::Patron => outage::patron::play(&mut worker),
     };
     worker.voice.flush();
     played

@@ -73,6 +73,24 @@ fn a_lock_file_removed_after_its_release_is_caught_with_evidence() {
 }
 
 #[test]
+fn a_herd_that_falls_through_an_outage_is_caught_with_evidence() {
+    let text = caught("fall-through-herd");
+    assert!(text.contains("violation of P5") && text.contains("calls, the first of which"), "{text}");
+}
+
+#[test]
+fn an_age_that_an_error_has_reset_is_caught_with_evidence() {
+    let text = caught("age-reset-by-error");
+    assert!(text.contains("violation of P5") && text.contains("labelled as stale"), "{text}");
+}
+
+#[test]
+fn a_refresh_that_reads_its_own_cache_is_caught_with_evidence() {
+    let text = caught("refresh-from-cache");
+    assert!(text.contains("violation of P5") && text.contains("--sabotage refresh-from-cache"), "{text}");
+}
+
+#[test]
 fn an_interrupted_run_says_what_it_has_and_ends_with_its_signal() {
     use std::process::Stdio;
     let scratch = Scratch::new("stress-interrupted");
