@@ -27,8 +27,8 @@ pub(crate) fn run(
     wish: &Wish,
     at: SystemTime,
 ) -> Decided {
-    let draw = chance();
-    let decided = |held| decide(copy, held, wish, at, || draw);
+    // what is drawn twice is not used twice: with a failure that is remembered, nothing is early
+    let decided = |held| decide(copy, held, wish, at, chance);
     let decision = decided(None);
     // a copy that is given out as it is concerns no upstream
     if matches!(decision.action, Action::Give { refresh: false } | Action::Absent) {
