@@ -165,7 +165,9 @@ impl Loaded {
 
     /// Whether anything is refreshed behind a caller's back.
     pub(crate) fn may_refresh(&self) -> bool {
-        self.config.switches().refresh && self.config.refresh().enabled
+        let switches = self.config.switches();
+        // without locks every caller would send a helper
+        switches.refresh && switches.locking && self.config.refresh().enabled
     }
 }
 

@@ -51,6 +51,7 @@ fn main() -> ExitCode {
     let output = Output::new(&arguments.global);
     if arguments.global.behind {
         behind::leave();
+        status::be_helper();
     }
     tracer::install(arguments.global.verbose);
     let ended = perform(&arguments, output);

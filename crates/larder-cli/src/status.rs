@@ -1,6 +1,7 @@
 //! How an answer came: what is told of it, and what is counted.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use larder::counters::{Counter, Counters, Fold};
@@ -13,6 +14,19 @@ use larder_upstream::Waited;
 /// How long counting waits for others who count: they hold the journal for microseconds. What a frozen one costs everybody
 /// else is this much of their exit, after the answer; and the count.
 const COUNT_WAIT: Duration = Duration::from_secs(1);
+
+/// Whether this process answers nobody: whoever sent it has counted the call.
+static IS_HELPER: AtomicBool = AtomicBool::new(false);
+
+/// From now on only what concerns the upstream and the store is counted.
+pub(crate) fn be_helper() {
+    IS_HELPER.store(true, Ordering::Relaxed);
+}
+
+/// Whether it counts callers, and not fetches.
+const fn is_callers(counter: Counter) -> bool {
+    matches!(counter, Counter::HitsDisk | Counter::Misses | Counter::Stale | Counter::Collapsed | Counter::BytesServed)
+}
 
 /// The cache had it.
 pub(crate) fn hit(life: &Life, now: SystemTime) -> Outcome {
@@ -44,7 +58,8 @@ pub(crate) fn reason(found: Option<&Entry>) -> Forward {
 /// called when the answer has been given, or those who wait for it have been served.
 pub(crate) fn count(store: &Arc<Store>, fold: Fold, counts: &[(Counter, u64)]) {
     let counters = Counters::new(Arc::clone(store));
-    for (counter, by) in counts {
+    let is_helper = IS_HELPER.load(Ordering::Relaxed);
+    for (counter, by) in counts.iter().filter(|(counter, _)| !is_helper || !is_callers(*counter)) {
         counters.add(*counter, *by);
     }
     if let Err(error) = counters.flush(fold, &Wait::up_to(COUNT_WAIT)) {

@@ -355,8 +355,8 @@ impl<'a, T, L: FnMut() -> Result<Option<T>, GetError>> Call<'a, L> {
         }
         let failures = match &outcome {
             None => header.failures,
-            Some(Outcome::Failed { remembered: Some(memory), .. }) if memory.counts(annex.clock()) => {
-                header.failures.saturating_add(1)
+            Some(Outcome::Failed { failure, remembered: Some(memory) }) if memory.counts(annex.clock()) => {
+                header.failures.saturating_add(u32::from(failure.class.backs_off()))
             }
             Some(_) => 0,
         };

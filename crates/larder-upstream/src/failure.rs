@@ -116,6 +116,12 @@ impl Failure {
 }
 
 impl Class {
+    /// Whether the times between two calls grow while it fails so: the upstream is in trouble, and has not answered that
+    /// there is nothing, or nothing yet.
+    pub(crate) const fn backs_off(self) -> bool {
+        matches!(self, Self::Unavailable | Self::Throttled | Self::Command)
+    }
+
     /// Whether a stale copy may be given out instead of such a failure: not when the upstream has said that there is no such
     /// document, that this caller may not have it, or that the request makes no sense.
     pub const fn allows_stale(self) -> bool {

@@ -240,7 +240,9 @@ impl Parts {
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        self.parts.end(None, &[], Name::Goes);
+        // a flight that is given up in an outage leaves its file, as one that was killed: it tells of the failures before
+        let name = if self.parts.header.failures > 0 { Name::Stays } else { Name::Goes };
+        self.parts.end(None, &[], name);
     }
 }
 

@@ -15,7 +15,7 @@ use crate::counters::Counter;
 use crate::document::{Answer, Document};
 use crate::fetch::Error;
 use crate::flight::{Arrival, Fetch, Landed, Plan};
-use crate::inner::{Found, Identity, Inner};
+use crate::inner::{Found, Identity, Inner, Remembered};
 use crate::outcome::{Forward, Level, Outcome};
 use crate::terms::Terms;
 
@@ -81,12 +81,16 @@ impl Call {
             if round > 0
                 && !self.terms.refresh
                 && let Some(remembered) = self.inner.in_memory(&self.key)
+                && self.is_young(&remembered)
             {
                 return Ok(self.found(remembered.document, Level::Memory));
             }
             let ticket = match self.enter().await? {
                 Entered::Given { found, decision } => return Ok(self.give(found, decision, fetch)),
-                Entered::Failed(failure) => return Err(self.failed(Arc::new(failure), false, true)),
+                Entered::Failed(failure) => {
+                    self.inner.counters.add(Counter::Misses, u64::from(self.why.is_none()));
+                    return Err(self.failed(Arc::new(failure), false, true));
+                }
                 Entered::Absent => {
                     self.inner.counters.add(Counter::Misses, 1);
                     return Err(Error::Absent { key: self.key.clone() });
@@ -180,12 +184,10 @@ impl Call {
         };
         let document = found.document.clone();
         if decision.action == (Action::Give { refresh: true }) {
-            self.refresh_behind(Some(found), fetch);
+            self.refresh_behind(Some(found), None, fetch);
         }
         match detail {
-            Some(detail) if self.why.is_some() || decision.reason == Reason::IfError => {
-                self.stale(document, detail.into())
-            }
+            Some(detail) if self.why.is_some() => self.stale(document, detail.into()),
             Some(detail) => {
                 let outcome = Outcome { stale: true, detail: Some(detail.into()), ..Outcome::hit(Level::Disk) };
                 self.inner.hit_as(document, outcome)
@@ -263,6 +265,12 @@ impl Call {
         wish
     }
 
+    /// Whether a copy in memory is no older than this caller takes.
+    fn is_young(&self, copy: &Remembered) -> bool {
+        let age = copy.document.life.age_exact(copy.now);
+        self.terms.max_age.is_none_or(|most| age.is_some_and(|age| age <= most))
+    }
+
     /// What is known when the upstream is asked for the first time.
     fn note(&mut self, why: Forward, found: Option<&Found>) {
         if self.why.is_none() {
@@ -285,6 +293,7 @@ impl Call {
             deadline: self.deadline,
             refused: self.refused,
             takes_remembered: !self.terms.refresh,
+            is_behind: false,
         }
     }
 
@@ -300,7 +309,8 @@ impl Call {
 
     /// What is left of the soft timeout, which counts from the beginning of the call; `None` where there is no stale copy.
     fn soft_left(&self) -> Option<Duration> {
-        self.fallback.as_ref()?;
+        // who asked for a new one waits for it: the copy is for when there is none
+        self.fallback.as_ref().filter(|_| !self.terms.refresh)?;
         let soft = self.terms.soft_timeout.unwrap_or(self.inner.settings.soft_timeout);
         Some(self.began.saturating_add(soft).saturating_sub(self.inner.monotonic()))
     }

@@ -148,7 +148,7 @@ impl Cache {
         match self.inner().hit_in_memory(key, None) {
             Some((answer, false)) => Ok(answer),
             Some((answer, true)) => {
-                self.refresh_behind(key, Terms::new(), fetch);
+                self.refresh_behind(key, &answer, Terms::new(), fetch);
                 Ok(answer)
             }
             None => Box::pin(self.ask(key, Terms::new(), fetch)).await,
@@ -174,14 +174,14 @@ impl Cache {
             && let Some((answer, is_early)) = self.inner().hit_in_memory(key, terms.max_age)
         {
             if is_early && !terms.offline {
-                self.refresh_behind(key, terms.clone(), fetch);
+                self.refresh_behind(key, &answer, terms.clone(), fetch);
             }
             return Ok(answer);
         }
         Box::pin(self.ask(key, terms.clone(), fetch)).await
     }
 
-    fn refresh_behind<F, Fut>(&self, key: &Key, terms: Terms, fetch: F)
+    fn refresh_behind<F, Fut>(&self, key: &Key, answer: &Answer, terms: Terms, fetch: F)
     where
         F: FnOnce(Context) -> Fut + Send + 'static,
         Fut: Future<Output = Result<Fetched, Failure>> + Send + 'static,
@@ -189,7 +189,8 @@ impl Cache {
         // without its class there would be no policy to store it by: then the next who has to ask is told
         if let Ok(policy) = self.inner().policy(key, &terms) {
             let fetch: Fetch = Box::new(move |context| Box::pin(fetch(context)));
-            Call::new(Arc::clone(self.inner()), key.clone(), terms, policy).refresh_behind(None, fetch);
+            let seen = larder_upstream::About::in_metadata(&answer.metadata).map(|about| about.life.fetched_ms);
+            Call::new(Arc::clone(self.inner()), key.clone(), terms, policy).refresh_behind(None, seen, fetch);
         }
     }
 

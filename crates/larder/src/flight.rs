@@ -87,6 +87,8 @@ pub(crate) struct Plan {
     pub(crate) refused: Option<Identity>,
     /// Whether a failure that is remembered is an answer.
     pub(crate) takes_remembered: bool,
+    /// Whether nobody waits for it: then nothing is fetched that could not be stored.
+    pub(crate) is_behind: bool,
 }
 
 impl Plan {
@@ -116,6 +118,7 @@ impl Plan {
             Ok(Ok(Turn::Failed { failure, waited, remembered })) => {
                 land(lead, Landed::Failed { failure: Arc::new(failure), waited, remembered })
             }
+            Ok(Ok(_) | Err(_)) if self.is_behind => Landed::Dropped,
             Ok(Ok(_)) => {
                 lead.land(Landed::Alone);
                 self.fly_alone(fetch, None, None, None).await
@@ -171,7 +174,7 @@ impl Plan {
                 let waited = Waited::default();
                 Landed::Document(Arc::new(Arrival { document, token, is_stored, is_own, is_bypass, detail, waited }))
             }
-            Err(Uncalled::Failed(failure)) => {
+            Err(Uncalled::Failed(failure) | Uncalled::Impatient(failure)) => {
                 Landed::Failed { failure: Arc::new(failure), waited: Waited::default(), remembered: false }
             }
             Err(Uncalled::Panicked) => return Landed::Panicked,
@@ -190,8 +193,15 @@ impl Plan {
             give_up(flight).await;
             return Landed::Dropped;
         }
-        let made = self.call(fetch).await;
-        let Self { inner, key, tags, policy, deadline, .. } = self;
+        let mut plan = self;
+        if plan.base.is_some() {
+            // what was invalidated hard before the fetch began is no base of a conditional one
+            let (inner, key) = (Arc::clone(&plan.inner), plan.key.clone());
+            let found = spawn_blocking(move || inner.look(&key).ok().flatten()).await;
+            plan.base = found.ok().flatten().map(|found| found.document);
+        }
+        let made = plan.call(fetch).await;
+        let Self { inner, key, tags, policy, deadline, .. } = plan;
         match made {
             Ok(made) => {
                 // whoever comes from here on looks at the store when this is over
@@ -202,9 +212,14 @@ impl Plan {
                 lead.land(others);
                 own
             }
-            Err(Uncalled::Failed(failure)) => {
+            Err(uncalled @ (Uncalled::Failed(_) | Uncalled::Impatient(_))) => {
+                let is_impatient = matches!(uncalled, Uncalled::Impatient(_));
+                let (Uncalled::Failed(failure) | Uncalled::Impatient(failure)) = uncalled else {
+                    return Landed::Dropped;
+                };
                 let shared = failure.clone();
                 let memory = failure.memory(flight.failures(), &inner.settings.backoff, policy.negative);
+                let memory = memory.filter(|_| !is_impatient);
                 let told = spawn_blocking(move || flight.fail(&shared, memory)).await;
                 if told.is_err() {
                     return Landed::Dropped;
@@ -235,6 +250,8 @@ async fn give_up(flight: Flight) {
 /// Why there is nothing from upstream.
 enum Uncalled {
     Failed(Failure),
+    /// It was given less time than this cache gives an upstream, which says nothing of the upstream.
+    Impatient(Failure),
     Panicked,
     Dropped,
 }
@@ -265,7 +282,10 @@ impl Plan {
             Ok(Err(_)) => Uncalled::Dropped,
             Err(_) => {
                 let message = format!("no answer for `{key}` within {left:.1?}: allow more time, or ask again later");
-                Uncalled::Failed(Failure::new(Class::Unavailable, message))
+                let failure = Failure::new(Class::Unavailable, message);
+                // some of the time may have gone by with waiting for others
+                let is_patient = left >= inner.settings.timeout / 2;
+                if is_patient { Uncalled::Failed(failure) } else { Uncalled::Impatient(failure) }
             }
         };
         inner.counters.add(Counter::FetchFailures, 1);

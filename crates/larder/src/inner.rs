@@ -144,7 +144,10 @@ impl Inner {
         }
         self.counters.add(Counter::HitsMemory, 1);
         self.counters.add(Counter::BytesServed, document.body.len() as u64);
-        Some((document.answer(now, Outcome::hit(Level::Memory)), is_early && self.settings.may_refresh))
+        Some((
+            document.answer(now, Outcome::hit(Level::Memory)),
+            is_early && self.settings.may_refresh && !self.settings.is_offline,
+        ))
     }
 
     /// Looks at the disk, which blocks; keeps in memory what is fresh.

@@ -3,10 +3,11 @@
 use larder::counters::{Counter, Fold};
 use larder::{Forward, Outcome};
 use larder_lock::Wait;
+use larder_staleness::Action;
 use larder_storage::Entry;
 use larder_upstream::{About, Failure, Waited};
 
-use super::{Call, Look, Unusable, answer, copy_of};
+use super::{Call, Look, Unusable, answer, copy_of, fetch};
 use crate::behind::Sent;
 use crate::exit::{Exit, Failed};
 use crate::status;
@@ -18,12 +19,12 @@ impl Call<'_> {
         let began = clock.monotonic();
         let sent = self.send(look, true);
         let most = self.bounds.timeout().map_or(self.job.soft_timeout, |timeout| timeout.min(self.job.soft_timeout));
-        if sent != Sent::Nobody && !most.is_zero() {
-            look.flights.wait_for_errand(look.key, &Wait::up_to(most).without_holder())?;
-        }
+        // zero waits not at all, and may find that it is over all the same
+        let has_ended = sent == Sent::Nobody
+            || (!most.is_zero() && look.flights.wait_for_errand(look.key, &Wait::up_to(most).without_holder())?);
         let (found, decided) = look.again(&self.job.wish)?;
         let waited = clock.monotonic().saturating_sub(began);
-        let waited = Waited { duration: waited, flights: u32::from(sent != Sent::Nobody), holder: None };
+        let waited = Waited { duration: waited, flights: u32::from(sent == Sent::Before), holder: None };
         match &found {
             // the helper, or somebody else, has brought a new one: it is an answer, however short its life
             Some(new) if is_other(new, entry) && !copy_of(new).is_invalidated => {
@@ -31,6 +32,13 @@ impl Call<'_> {
                 let mut outcome = status::with_life(status::forwarded(Forward::Stale, &waited), &life, clock.wall());
                 outcome.stored = Some(true);
                 Ok(self.give_counted(look, new, &outcome))
+            }
+            // nobody could be sent, or has brought anything: it is for this caller to find out why
+            found if has_ended && matches!(decided.decision.action, Action::Ask { .. }) => {
+                fetch::fetch(self, look, found.as_ref(), Some(entry))
+            }
+            found if decided.decision.action == Action::Fail => {
+                Ok(fetch::remembered(self, look, found.as_ref(), decided.under_way))
             }
             _ => {
                 let memory = decided.under_way.and_then(|flight| flight.remembered);

@@ -81,7 +81,7 @@ fn a_herd_that_falls_through_an_outage_is_caught_with_evidence() {
 #[test]
 fn an_age_that_an_error_has_reset_is_caught_with_evidence() {
     let text = caught("age-reset-by-error");
-    assert!(text.contains("violation of P5") && text.contains("labelled as stale"), "{text}");
+    assert!(text.contains("violation of P5") && text.contains("--sabotage age-reset-by-error"), "{text}");
 }
 
 #[test]
