@@ -2,8 +2,14 @@
 
 use std::process::Command;
 
-/// What there is to do is done by the helper itself.
-pub(super) const fn detach(_helper: &mut Command) {}
+/// The first descriptor that is no standard stream.
+const FIRST: i32 = 3;
+
+/// What the shell has opened beside the standard streams (`exec 3>file`, a lock, a job server) is its own, and whoever waits
+/// for its end must not wait for the helper.
+pub(super) fn detach(_helper: &mut Command) {
+    close_fds::set_fds_cloexec_threadsafe(FIRST, &[]);
+}
 
 /// A session of its own: no terminal, no job control, no group that anybody else signals.
 pub(super) fn leave() {

@@ -46,6 +46,33 @@ fn twenty_who_find_it_stale_are_answered_at_once_and_one_helper_refreshes_it() {
 }
 
 #[test]
+fn a_helper_keeps_nothing_open_that_the_shell_had_open() {
+    let place = Place::new("stale-descriptors");
+    let go = place.fifo("go");
+    place.larder(&Place::run(WHILE, GATED)).is(0, "doc 1\n");
+    // the end of descriptor 7 is the end of everybody who has it
+    let script =
+        format!("{{ '{}' run {} -- sh -c '{GATED}'; }} 7>&1 | cat", env!("CARGO_BIN_EXE_larder"), WHILE.join(" "));
+    let mut shell = place.command(&[]);
+    let environment: Vec<_> =
+        shell.get_envs().map(|(name, value)| (name.to_owned(), value.map(ToOwned::to_owned))).collect();
+    let folder = shell.get_current_dir().unwrap().to_owned();
+    shell = std::process::Command::new("sh");
+    shell.args(["-c", &script]).current_dir(folder);
+    for (name, value) in environment {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    let output = shell.output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "doc 1\n");
+    place.wait_for_calls(2);
+    release(&go);
+    wait_until("the refresh", || stored(&place) == "doc 2\n");
+}
+
+#[test]
 fn in_an_outage_thirty_callers_get_the_last_good_copy_for_one_call() {
     for flags in [WHILE, IF_ERROR] {
         let place = Place::new("stale-outage");

@@ -126,6 +126,26 @@ fn a_leader_that_gives_up_or_leaves_its_file_behind_does_not_make_the_upstream_h
 }
 
 #[test]
+fn only_what_is_wrong_with_the_upstream_is_counted() {
+    let (scratch, clock) = (Scratch::new("row-class"), Arc::new(VirtualClock::new()));
+    let flights = by(Arc::clone(&clock) as _, &scratch);
+    for class in [Class::Absent, Class::NotReady, Class::Absent] {
+        led(begin(&flights, "docs/a", &long())).fail(&Failure::new(class, "none"), Some(Duration::from_secs(5)));
+        clock.advance_monotonic(Duration::from_secs(6));
+    }
+    assert_eq!(led(begin(&flights, "docs/a", &long())).failures(), 0);
+}
+
+#[test]
+fn a_flight_given_up_in_an_outage_does_not_end_it() {
+    let (scratch, clock) = (Scratch::new("row-given-up"), Arc::new(VirtualClock::new()));
+    let flights = remembered(&scratch, &clock);
+    clock.advance_monotonic(Duration::from_secs(60));
+    drop(led(begin(&flights, "docs/a", &long())));
+    assert_eq!(led(begin(&flights, "docs/a", &long())).failures(), 1);
+}
+
+#[test]
 fn what_may_not_be_stored_is_nobodys_turn_for_a_while_and_nothing_of_it_is_kept() {
     let (scratch, clock) = (Scratch::new("marker"), Arc::new(VirtualClock::new()));
     let flights = by(Arc::clone(&clock) as _, &scratch);

@@ -204,8 +204,11 @@ async fn with_a_stale_copy_nobody_waits_for_a_slow_upstream_whose_answer_is_stor
 async fn with_no_patience_at_all_the_fetch_is_begun_all_the_same() {
     let scene = Scene::new("stale-impatient").await;
     scene.clock.advance(HOUR * 2 + SECOND);
+    // an upstream that answers within a tick of the timer would be waited for
+    let hold = scene.place.upstream.hold();
     let answer = scene.place.ask_with(&scene.cache, "a", &terms().soft_timeout(Duration::ZERO)).await;
     assert!(answer.outcome.stale);
+    drop(hold);
     scene.until_calls(2).await;
     assert_eq!(text(&scene.ask().await), "a, call 2");
 }
@@ -443,6 +446,51 @@ async fn without_the_disk_every_call_fetches_and_nothing_is_stored() {
         assert_eq!((text(&answer), answer.outcome.stored), (format!("a, call {call}").as_str(), Some(false)));
     }
     assert_eq!(text(&scene.cache.get(&key("a")).await.unwrap().unwrap()), "a, call 1");
+}
+
+#[tokio::test]
+async fn who_asks_for_a_new_one_waits_for_it_beyond_the_soft_timeout() {
+    let scene = Scene::new("stale-insists").await;
+    let hold = scene.place.upstream.hold();
+    let (cache, fetch) = (scene.cache.clone(), scene.place.fetch());
+    let terms = terms().soft_timeout(Duration::from_millis(1)).refresh();
+    let asking = tokio::spawn(async move { cache.get_or_fetch_with(&key("a"), &terms, fetch).await.unwrap() });
+    crate::shared::until_called(&scene.place.upstream, 2).await;
+    // the soft timeout is over many times
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(!asking.is_finished());
+    drop(hold);
+    assert_eq!(text(&asking.await.unwrap()), "a, call 2");
+}
+
+#[tokio::test]
+async fn offline_nothing_is_refreshed_early_either() {
+    let mut classes = larder::Classes::default();
+    let mut policy = Policy::fresh_for(HOUR);
+    policy.early = Early::Fraction(0.5);
+    classes.define(larder::Classes::DEFAULT, policy);
+    let scene = Scene::new("stale-offline-early").await;
+    scene.clock.advance(Duration::from_secs(3_000));
+    let builder = scene.place.builder().store_options(Options::new().clock(scene.clock.clone()));
+    let offline = builder.classes(classes).offline().build().unwrap();
+    for _ in 0..2 {
+        offline.get_or_fetch(&key("a"), no_fetch).await.unwrap();
+        assert_eq!(offline.stats().await.unwrap().flights, 0);
+    }
+    assert_eq!(scene.place.upstream.calls(), 1);
+}
+
+#[tokio::test]
+async fn an_impatient_callers_timeout_is_no_outage() {
+    let scene = Scene::new("stale-timeout").await;
+    let never = |_| async {
+        std::future::pending::<()>().await;
+        Ok::<_, Failure>(Fetched::new(""))
+    };
+    let terms = Terms::new().timeout(Duration::from_millis(5));
+    let error = scene.cache.get_or_fetch_with(&key("b"), &terms, never).await.unwrap_err();
+    assert_eq!(failure_of(error), (Class::Unavailable, false));
+    assert_eq!(text(&scene.place.ask(&scene.cache, "b").await), "b, call 2");
 }
 
 #[cfg(feature = "config")]
