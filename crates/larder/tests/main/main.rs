@@ -12,4 +12,5 @@ mod refusals;
 mod shared;
 mod stale;
 mod stalls;
+mod switches;
 mod tasks;

@@ -13,27 +13,27 @@ use larder_testkit::VirtualClock;
 
 use crate::shared::{Place, key, no_fetch, text, until};
 
-const HOUR: Duration = Duration::from_secs(3_600);
-const SECOND: Duration = Duration::from_secs(1);
+pub(crate) const HOUR: Duration = Duration::from_secs(3_600);
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
 /// Fresh for an hour, then good for an hour while it is refreshed, and for ten if the upstream fails.
-fn terms() -> Terms {
+pub(crate) fn terms() -> Terms {
     Terms::new().ttl(HOUR).stale_while_revalidate(HOUR).stale_if_error(HOUR * 10)
 }
 
-struct Scene {
-    place: Place,
-    cache: Cache,
-    clock: Arc<VirtualClock>,
+pub(crate) struct Scene {
+    pub(crate) place: Place,
+    pub(crate) cache: Cache,
+    pub(crate) clock: Arc<VirtualClock>,
 }
 
 impl Scene {
     /// With one document, `a`, that was fetched now.
-    async fn new(name: &str) -> Self {
+    pub(crate) async fn new(name: &str) -> Self {
         Self::built(name, |builder| builder).await
     }
 
-    async fn built(name: &str, change: impl FnOnce(larder::Builder) -> larder::Builder) -> Self {
+    pub(crate) async fn built(name: &str, change: impl FnOnce(larder::Builder) -> larder::Builder) -> Self {
         let (place, clock) = (Place::new(name), Arc::new(VirtualClock::new()));
         let builder = change(place.builder()).store_options(Options::new().clock(clock.clone()));
         let scene = Self { cache: builder.build().unwrap(), place, clock };
@@ -46,7 +46,7 @@ impl Scene {
         self.place.builder().store_options(Options::new().clock(self.clock.clone())).build().unwrap()
     }
 
-    async fn ask(&self) -> Answer {
+    pub(crate) async fn ask(&self) -> Answer {
         self.place.ask_with(&self.cache, "a", &terms()).await
     }
 
@@ -352,28 +352,6 @@ async fn what_does_not_change_while_it_is_fresh_is_not_refreshed_early() {
 }
 
 #[tokio::test]
-async fn without_background_refresh_the_copy_is_given_and_nobody_asked() {
-    let scene = Scene::built("stale-off", |builder| builder.background_refresh(false)).await;
-    scene.clock.advance(HOUR + SECOND);
-    let answer = scene.cache.get_or_fetch_with(&key("a"), &terms(), no_fetch).await.unwrap();
-    assert!(answer.outcome.stale);
-    scene.clock.advance(HOUR);
-    assert_eq!(text(&scene.ask().await), "a, call 2");
-}
-
-#[tokio::test]
-async fn a_cache_that_is_offline_asks_nobody() {
-    let scene = Scene::new("stale-offline").await;
-    let options = Options::new().clock(scene.clock.clone());
-    let offline = scene.place.builder().store_options(options).offline().build().unwrap();
-    scene.clock.advance(HOUR * 24);
-    let answer = offline.get_or_fetch_with(&key("a"), &terms(), no_fetch).await.unwrap();
-    assert_eq!((text(&answer), answer.outcome.stale), ("a, call 1", true));
-    let error = offline.get_or_fetch(&key("b"), no_fetch).await.unwrap_err();
-    assert!(matches!(error, fetch::Error::Absent { .. }), "{error}");
-}
-
-#[tokio::test]
 async fn nobody_is_given_what_is_older_than_he_takes() {
     let scene = Scene::new("stale-age").await;
     scene.clock.advance(Duration::from_secs(60));
@@ -416,39 +394,6 @@ async fn clocks_that_jump_ten_years_make_nothing_immortal() {
 }
 
 #[tokio::test]
-async fn without_locking_each_process_fetches_for_itself_and_stores_it() {
-    let scene = Scene::new("stale-unlocked").await;
-    let options = || Options::new().clock(scene.clock.clone());
-    let alone = || scene.place.builder().store_options(options()).locking(false).build().unwrap();
-    let hold = scene.place.upstream.hold();
-    let caches = [alone(), alone()];
-    let asks = caches.iter().map(|cache| {
-        let (cache, fetch) = (cache.clone(), scene.place.fetch());
-        tokio::spawn(async move { cache.get_or_fetch(&key("b"), fetch).await.unwrap() })
-    });
-    let asks: Vec<_> = asks.collect();
-    crate::shared::until_called(&scene.place.upstream, 3).await;
-    drop(hold);
-    for ask in asks {
-        assert_eq!(ask.await.unwrap().outcome.stored, Some(true));
-    }
-    assert_eq!(scene.place.upstream.calls_of("b"), 2);
-    assert!(scene.cache.get(&key("b")).await.unwrap().is_some());
-}
-
-#[tokio::test]
-async fn without_the_disk_every_call_fetches_and_nothing_is_stored() {
-    let scene = Scene::new("stale-diskless").await;
-    let options = Options::new().clock(scene.clock.clone());
-    let cache = scene.place.builder().store_options(options).disk(false).build().unwrap();
-    for call in 2..=3 {
-        let answer = scene.place.ask(&cache, "a").await;
-        assert_eq!((text(&answer), answer.outcome.stored), (format!("a, call {call}").as_str(), Some(false)));
-    }
-    assert_eq!(text(&scene.cache.get(&key("a")).await.unwrap().unwrap()), "a, call 1");
-}
-
-#[tokio::test]
 async fn who_asks_for_a_new_one_waits_for_it_beyond_the_soft_timeout() {
     let scene = Scene::new("stale-insists").await;
     let hold = scene.place.upstream.hold();
@@ -464,23 +409,6 @@ async fn who_asks_for_a_new_one_waits_for_it_beyond_the_soft_timeout() {
 }
 
 #[tokio::test]
-async fn offline_nothing_is_refreshed_early_either() {
-    let mut classes = larder::Classes::default();
-    let mut policy = Policy::fresh_for(HOUR);
-    policy.early = Early::Fraction(0.5);
-    classes.define(larder::Classes::DEFAULT, policy);
-    let scene = Scene::new("stale-offline-early").await;
-    scene.clock.advance(Duration::from_secs(3_000));
-    let builder = scene.place.builder().store_options(Options::new().clock(scene.clock.clone()));
-    let offline = builder.classes(classes).offline().build().unwrap();
-    for _ in 0..2 {
-        offline.get_or_fetch(&key("a"), no_fetch).await.unwrap();
-        assert_eq!(offline.stats().await.unwrap().flights, 0);
-    }
-    assert_eq!(scene.place.upstream.calls(), 1);
-}
-
-#[tokio::test]
 async fn an_impatient_callers_timeout_is_no_outage() {
     let scene = Scene::new("stale-timeout").await;
     let never = |_| async {
@@ -491,19 +419,4 @@ async fn an_impatient_callers_timeout_is_no_outage() {
     let error = scene.cache.get_or_fetch_with(&key("b"), &terms, never).await.unwrap_err();
     assert_eq!(failure_of(error), (Class::Unavailable, false));
     assert_eq!(text(&scene.place.ask(&scene.cache, "b").await), "b, call 2");
-}
-
-#[cfg(feature = "config")]
-#[tokio::test]
-async fn a_configuration_says_how_a_cache_is_built() {
-    let place = Place::new("stale-config");
-    let file = "version: 1\nlimits: { backoff_first: 0 }\nclasses: [{ match: 'a', fresh: 5s }]\n";
-    let config = larder_config::Config::parse(file, "larder.yaml".into()).unwrap();
-    let cache = place.builder().config(&config).build().unwrap();
-    assert!(matches!(place.ask(&cache, "a").await.outcome.ttl, Some(4 | 5)));
-    place.upstream.fails("overloaded");
-    for calls in 1..=2 {
-        cache.get_or_fetch(&key("b"), place.fetch()).await.unwrap_err();
-        assert_eq!(place.upstream.calls_of("b"), calls, "no back-off");
-    }
 }
