@@ -266,10 +266,17 @@ fn suggestion(nearest: Option<&str>, known: &[String]) -> String {
     }
 }
 
+/// How much of a wrong version is repeated, in characters.
+const SHOWN_MAX: usize = 40;
+
 fn about_version(found: &str) -> String {
     match found.parse::<u64>() {
         Ok(number) if number > 1 => format!("version {number} is newer than this larder understands: update larder"),
-        _ => format!("{found:?} is no version of this file: write `version: 1`"),
+        // whoever wrote a long one knows it by its beginning
+        _ => {
+            let beginning: String = found.chars().take(SHOWN_MAX).collect();
+            format!("{beginning:?} is no version of this file: write `version: 1`")
+        }
     }
 }
 

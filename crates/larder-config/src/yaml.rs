@@ -13,8 +13,8 @@ use crate::place::Place;
 
 /// Lists and maps within each other; the configuration has four levels.
 const DEPTH_MAX: usize = 16;
-/// Keys, values, lists and maps.
-const NODES_MAX: usize = 100_000;
+/// Keys, values, lists and maps: a thousand rules with all their values.
+const NODES_MAX: usize = 30_000;
 
 /// A value, and where it stands.
 #[derive(Clone, Debug)]
