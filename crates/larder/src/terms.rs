@@ -107,7 +107,8 @@ impl Terms {
         self
     }
 
-    /// Fetches although there is a fresh answer. Those who ask so at once share one fetch. A stale copy is given only if
+    /// Fetches although there is a fresh answer. Those who ask so at once share one fetch, and so does who finds one under way
+    /// that nothing was invalidated since, with its failure if it fails. A stale copy is given only if
     /// that fails, and a failure that is remembered is not taken for an answer.
     pub fn refresh(mut self) -> Self {
         self.refresh = true;

@@ -76,6 +76,20 @@ pub(crate) struct Served {
     pub(crate) fetched_ms: u64,
     /// By how many seconds the age that it tells differs from that, at the moment of the answer.
     pub(crate) age_off_s: i64,
+    /// How it came, in the words of the cache.
+    pub(crate) status: String,
+}
+
+/// What a patron wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Wish {
+    /// An answer soon, be it stale.
+    Soon,
+    /// A stale one only if there is no other.
+    Good,
+    /// A new one.
+    New,
 }
 
 /// What a worker is told.
@@ -86,5 +100,5 @@ pub(crate) enum Told {
     Free,
     Try { name: String, bound_ms: u64 },
     Ask { round: u32, key: String, tasks: u32 },
-    Serve { round: u32, key: String, tasks: u32, refresh: bool },
+    Serve { round: u32, key: String, tasks: u32, wish: Wish },
 }

@@ -5,6 +5,7 @@
 //! else has an answer. So no judgement depends on how fast anything is.
 
 pub(crate) mod patron;
+mod patrons;
 mod round;
 
 use larder_testkit::Upstream;
@@ -29,7 +30,7 @@ enum Twist {
     Hangs,
     /// Nor does it, and whoever has called it is killed.
     Killed,
-    /// Likewise, frozen.
+    /// Likewise, frozen; in the end it is woken, or killed.
     Frozen,
 }
 
@@ -45,14 +46,14 @@ pub(crate) fn run(stage: &Stage) -> Result<(), Failure> {
         Scribe::open(&arena)?.append(Fact { kind: Kind::Dead, worker: 0, key: 0, version: 0, extra: 0 })?;
         let upstream = Upstream::open(arena.join("upstream"));
         let mut outage = Outage::start(stage, &arena, upstream, seed.fork())?;
-        for block in 0..ROUNDS_MAX / 4 {
+        for _ in 0..ROUNDS_MAX / 4 {
             let mut twists = [Twist::Fails, Twist::Hangs, Twist::Killed, Twist::Frozen];
             seed.shuffle(&mut twists);
-            for (at, twist) in (1..).zip(twists) {
+            for twist in twists {
                 if stage.is_over() {
                     break;
                 }
-                outage.round(block * 4 + at, twist)?;
+                outage.round(twist)?;
             }
         }
         outage.end();

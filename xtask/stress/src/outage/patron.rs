@@ -11,7 +11,7 @@ use crate::document;
 use crate::facts::Scribe;
 use crate::failure::{Doing as _, Failure, chain};
 use crate::herd::upstream;
-use crate::message::{Outcome, Said, Served, Told};
+use crate::message::{Outcome, Said, Served, Told, Wish};
 use crate::parts::{Consulting, Fetch};
 use crate::worker::{Worker, say};
 
@@ -32,14 +32,14 @@ pub(crate) fn play(worker: &mut Worker) -> Result<(), Failure> {
     });
     for line in std::io::stdin().lock().lines() {
         let line = line.doing("hear what to do")?;
-        let Told::Serve { round, key, tasks, refresh } = serde_json::from_str(&line).doing("understand what to do")?
+        let Told::Serve { round, key, tasks, wish } = serde_json::from_str(&line).doing("understand what to do")?
         else {
             return Err("a patron is only asked for documents").doing("understand what to do");
         };
         let name: Key = key.parse().doing("make a key")?;
         let before = worker.end.now();
         let served = std::thread::scope(|scope| {
-            let ask = || desk.ask(&consulting, round, &name, refresh);
+            let ask = || desk.ask(&consulting, round, &name, wish);
             let threads: Vec<_> = (0..tasks).map(|_| scope.spawn(ask)).collect();
             threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Served::lost("it panicked"))).collect()
         });
@@ -53,18 +53,18 @@ pub(crate) fn play(worker: &mut Worker) -> Result<(), Failure> {
 impl Served {
     /// No answer.
     pub(super) fn lost(why: &str) -> Self {
-        Self { fetched: Err(why.to_owned()), stale: false, fetched_ms: 0, age_off_s: 0 }
+        Self { fetched: Err(why.to_owned()), stale: false, fetched_ms: 0, age_off_s: 0, status: String::new() }
     }
 }
 
 impl Desk {
-    fn ask(self: &Arc<Self>, consulting: &Consulting, round: u32, key: &Key, refresh: bool) -> Served {
+    fn ask(self: &Arc<Self>, consulting: &Consulting, round: u32, key: &Key, wish: Wish) -> Served {
         let (desk, name) = (Arc::clone(self), key.clone());
         let fetch: Fetch = Arc::new(move || desk.call(round, name.as_str()));
-        let consulted = consulting.consult(key, &fetch, refresh);
+        let consulted = consulting.consult(key, &fetch, wish);
         let fetched = consulted.body.and_then(|body| document::judge(&self.corpus, key.as_str(), &body));
         let (stale, fetched_ms, age_off_s) = (consulted.stale, consulted.fetched_ms, consulted.age_off_s);
-        Served { fetched, stale, fetched_ms, age_off_s }
+        Served { fetched, stale, fetched_ms, age_off_s, status: consulted.status }
     }
 
     /// One call of the upstream.

@@ -1,50 +1,47 @@
 //! One round: a document is fetched, the upstream goes away, everybody asks, it comes back, everybody asks for a new one.
 
-use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::collections::VecDeque;
 
 use camino::Utf8Path;
 use larder_system::Clock as _;
 use larder_testkit::{Seed, Upstream};
 
-use super::{TASKS, Twist};
-use crate::children::{Event, Process};
+use super::Twist;
+use super::patrons::Patrons;
 use crate::facts::{Follower, Kind};
 use crate::failure::Failure;
-use crate::message::{Outcome, Said, Served, Told};
+use crate::message::{Served, Wish};
 use crate::promise::Promise;
 use crate::stage::Stage;
-use crate::worker::Role;
 
-/// How long everybody may take to be answered, beside everything else that runs on this machine: far beyond the soft
-/// timeout, and far below how long a call is held without it.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(20);
-const LOOK_EVERY: Duration = Duration::from_millis(1);
-/// How often everybody asks in an outage.
+/// How often everybody asks while the upstream fails.
 const WAVES: u32 = 3;
-/// Until the document of a round is stale for certain, and its age a whole number of something.
-const STALE_AFTER: Duration = Duration::from_millis(5);
+/// How many rounds before its own a document is fetched, so that its age is some seconds: of a document that was fetched
+/// within the last second, an age that is always 0 would be true.
+const AHEAD: usize = 32;
+/// Until a document is stale for certain.
+const STALE_AFTER: std::time::Duration = std::time::Duration::from_millis(5);
+/// By how much the wall clock may be set while a document is fetched.
+const CLOCK_SET_MS_MAX: u64 = 1_000;
 const SCENE: &str = "outage";
-
-/// A patron process, kept from round to round.
-struct Patron {
-    process: Process,
-    events: Receiver<Event>,
-    served: Option<Vec<Served>>,
-}
 
 /// The processes that ask, and the upstream that they ask.
 pub(super) struct Outage<'a> {
     stage: &'a Stage,
-    arena: &'a Utf8Path,
     upstream: Upstream,
     seed: Seed,
     follower: Follower,
-    patrons: Vec<Patron>,
+    patrons: Patrons<'a>,
+    /// The documents of the rounds to come.
+    primed: VecDeque<Primed>,
+    /// How many there were.
+    rounds: u32,
 }
 
-/// The document that everybody has, before the upstream goes away.
+/// The document that everybody has before the upstream goes away.
 struct Primed {
+    round: u32,
+    key: String,
     call: u64,
     fetched_ms: u64,
 }
@@ -54,137 +51,98 @@ impl<'a> Outage<'a> {
         stage: &'a Stage,
         arena: &'a Utf8Path,
         upstream: Upstream,
-        seed: Seed,
+        mut seed: Seed,
     ) -> Result<Self, Failure> {
-        let follower = Follower::open(arena)?;
-        let mut outage = Self { stage, arena, upstream, seed, follower, patrons: Vec::new() };
-        for _ in 0..(stage.processes / 6).max(3) {
-            outage.add()?;
-        }
-        Ok(outage)
-    }
-
-    fn add(&mut self) -> Result<(), Failure> {
-        let (to, events) = channel();
-        let process = Process::start(self.stage, Role::Patron, self.arena, (self.seed.draw(), 0), &to)?;
-        self.stage.tally.counted("processes started", 1);
-        self.patrons.push(Patron { process, events, served: None });
-        Ok(())
+        let (follower, patrons) = (Follower::open(arena)?, Patrons::start(stage, arena, seed.fork())?);
+        Ok(Self { stage, upstream, seed, follower, patrons, primed: VecDeque::new(), rounds: 0 })
     }
 
     /// Plays one round and judges it.
-    pub(super) fn round(&mut self, number: u32, twist: Twist) -> Result<(), Failure> {
-        let key = format!("outage/{number}");
+    pub(super) fn round(&mut self, twist: Twist) -> Result<(), Failure> {
         self.upstream.answers("{key}");
-        let Some(primed) = self.prime(number, &key) else { return Ok(()) };
+        self.patrons.fill()?;
+        while self.primed.len() < AHEAD && !self.stage.is_cut_short() {
+            self.rounds += 1;
+            let Some(primed) = self.prime(self.rounds) else { return Ok(()) };
+            self.primed.push_back(primed);
+        }
+        let Some(primed) = self.primed.pop_front() else { return Ok(()) };
         self.stage.clock.sleep(STALE_AFTER);
         let crashes = match twist {
             Twist::Fails => {
                 self.upstream.fails("the upstream is down");
                 for _ in 0..WAVES {
-                    self.wave(number, &key, false);
-                    self.judge_stale(&key, &primed);
+                    // whoever is content soon is so before the call is over, and those who then ask for a new document would
+                    // still share its failure
+                    self.wave(&primed, Wish::Good);
                 }
                 0
             }
-            Twist::Hangs | Twist::Killed | Twist::Frozen => self.hang(number, &key, twist, &primed)?,
+            Twist::Hangs | Twist::Killed | Twist::Frozen => self.hang(twist, &primed)?,
         };
-        self.judge_calls(&key, twist, crashes);
+        self.judge_calls(&primed.key, twist, crashes);
         self.upstream.answers("{key}");
-        self.wave(number, &key, true);
-        self.judge_new(&key, &primed);
+        self.patrons.ask(primed.round, &primed.key, Wish::New);
+        self.judge_new(twist, &primed);
+        self.judge_at_once(&primed.key, crashes);
         self.stage.tally.counted("outages", 1);
         Ok(())
     }
 
     /// One patron fetches the document while the upstream works.
-    fn prime(&mut self, round: u32, key: &str) -> Option<Primed> {
-        let (first, _) = self.patrons.split_first_mut()?;
-        let told = Told::Serve { round, key: key.to_owned(), tasks: 1, refresh: false };
-        first.served = None;
-        first.process.tell(&told);
-        for patron in self.patrons.iter_mut().skip(1) {
-            patron.served = Some(Vec::new());
-        }
-        if !self.collect() {
-            return None;
-        }
-        let served = self.patrons.first_mut()?.served.take()?;
-        let first = served.first()?;
-        let wrong = match &first.fetched {
-            Ok(_) if !first.stale => None,
-            other => Some(format!("{other:?}, stale: {}", first.stale)),
+    fn prime(&mut self, round: u32) -> Option<Primed> {
+        let key = format!("outage/{round}");
+        let before = self.wall_ms();
+        self.patrons.ask_one(self.seed.draw(), round, &key);
+        let served = self.answers(&key, "an upstream that works brings the document").into_iter().next()?;
+        let after = self.wall_ms();
+        let wrong = match &served.fetched {
+            Ok(_) if !served.stale => None,
+            other => Some(format!("{other:?}, {}", served.status)),
         };
-        self.stage.judge(Promise::Works, SCENE, key, "an upstream that works brings the document", wrong);
-        Some(Primed { call: first.fetched.clone().ok()?, fetched_ms: first.fetched_ms })
+        self.stage.judge(Promise::Works, SCENE, &key, "an upstream that works brings the document", wrong);
+        let (earliest, latest) = (before.saturating_sub(CLOCK_SET_MS_MAX), after + CLOCK_SET_MS_MAX);
+        let wrong = (!(earliest..=latest).contains(&served.fetched_ms))
+            .then(|| format!("{} ms, and it was asked for at {before} ms", served.fetched_ms));
+        self.stage.judge(Promise::Age, SCENE, &key, "it was fetched between the question and the answer", wrong);
+        Some(Primed { round, key, call: served.fetched.ok()?, fetched_ms: served.fetched_ms })
+    }
+
+    /// Since 1970.
+    fn wall_ms(&self) -> u64 {
+        let since = self.stage.clock.wall().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Everybody asks while a call hangs, and is answered before it goes on. How many processes were killed.
-    fn hang(&mut self, number: u32, key: &str, twist: Twist, primed: &Primed) -> Result<u32, Failure> {
+    fn hang(&mut self, twist: Twist, primed: &Primed) -> Result<u32, Failure> {
         let hold = self.upstream.hold();
-        self.tell(number, key, false);
-        let called = self.wait_for_call(key);
-        let leader = self.leader(number)?.filter(|_| called);
-        let at = leader.and_then(|leader| self.patrons.iter().position(|patron| patron.process.pid() == leader));
-        let mut crashes = 0;
-        let mut frozen = None;
-        match (twist, at) {
-            (Twist::Killed, Some(at)) => {
-                let mut patron = self.patrons.swap_remove(at);
-                patron.process.kill();
-                patron.process.wait();
-                crashes = 1;
-                self.stage.tally.counted("processes killed", 1);
-                self.add()?;
-                if let Some(new) = self.patrons.last_mut() {
-                    // it was not asked
-                    new.served = Some(Vec::new());
-                }
-            }
-            (Twist::Frozen, Some(at)) => {
-                if let Some(patron) = self.patrons.get_mut(at) {
-                    patron.process.freeze();
-                    // it may have answered before, and what it says later is left out
-                    patron.served = Some(Vec::new());
-                    frozen = Some(patron.process.pid());
-                    self.stage.tally.counted("processes frozen", 1);
-                }
-            }
+        self.patrons.ask(primed.round, &primed.key, Wish::Soon);
+        // the first brought the document; nobody makes another one where everybody is content without
+        let upstream = &self.upstream;
+        let has_called = self.patrons.wait_for(|| upstream.calls_of(&primed.key) >= 2);
+        let leader = self.leader(primed.round)?.filter(|_| has_called);
+        let (mut crashes, mut frozen) = (0, None);
+        match (twist, leader) {
+            (Twist::Killed, Some(pid)) => crashes += u32::from(self.patrons.kill(pid)?),
+            (Twist::Frozen, Some(pid)) => frozen = Some(pid).filter(|pid| self.patrons.freeze(*pid)),
             _ => {}
         }
-        self.collect();
         // the call hangs still: whoever is answered now was not held up by it
-        self.judge_stale(key, primed);
-        drop(hold);
+        self.judge_stale(primed);
+        self.wave(primed, Wish::Soon);
         if let Some(pid) = frozen {
-            // it answers now, or has answered just before it was frozen; nobody else has anything to say
-            for patron in &mut self.patrons {
-                let is_frozen = patron.process.pid() == pid;
-                patron.served = (!is_frozen).then(Vec::new);
-                if is_frozen {
-                    patron.process.resume();
-                }
+            if self.seed.draw().is_multiple_of(2) {
+                // it answers now, unless it had answered just before it was frozen
+                self.patrons.resume(pid);
+                self.judge_stale(primed);
+            } else {
+                crashes += u32::from(self.patrons.kill(pid)?);
+                self.wave(primed, Wish::Soon);
             }
-            self.collect();
         }
+        drop(hold);
         Ok(crashes)
-    }
-
-    /// Waits until somebody calls; nobody does where everybody is content without.
-    fn wait_for_call(&mut self, key: &str) -> bool {
-        let until = self.stage.clock.monotonic() + ANSWERED_WITHIN;
-        while !self.stage.is_cut_short() && self.stage.clock.monotonic() < until {
-            // the first brought the document
-            if self.upstream.calls_of(key) >= 2 {
-                return true;
-            }
-            self.hear();
-            if self.is_everybody_served() {
-                return false;
-            }
-            self.stage.clock.sleep(LOOK_EVERY);
-        }
-        false
     }
 
     /// Who called last in this round.
@@ -198,74 +156,36 @@ impl<'a> Outage<'a> {
         Ok(leader)
     }
 
-    fn tell(&mut self, round: u32, key: &str, refresh: bool) {
-        let told = Told::Serve { round, key: key.to_owned(), tasks: TASKS, refresh };
-        for patron in &mut self.patrons {
-            patron.served = None;
-            patron.process.tell(&told);
-        }
-    }
-
-    fn wave(&mut self, round: u32, key: &str, refresh: bool) {
-        self.tell(round, key, refresh);
-        self.collect();
-    }
-
-    /// Waits until everybody has an answer; whether they have.
-    fn collect(&mut self) -> bool {
-        let until = self.stage.clock.monotonic() + ANSWERED_WITHIN;
-        while !self.stage.is_cut_short() && self.stage.clock.monotonic() < until {
-            self.hear();
-            if self.is_everybody_served() {
-                return true;
-            }
-            self.stage.clock.sleep(LOOK_EVERY);
-        }
-        false
-    }
-
-    fn is_everybody_served(&self) -> bool {
-        self.patrons.iter().all(|patron| patron.served.is_some())
-    }
-
-    /// What has been said so far.
-    fn hear(&mut self) {
-        for patron in self.patrons.iter_mut().filter(|patron| patron.served.is_none()) {
-            while let Ok(event) = patron.events.try_recv() {
-                match event {
-                    Event::Said(Said::Done { outcome: Outcome::Served { served }, .. }) => patron.served = Some(served),
-                    Event::Said(said) => _ = self.stage.tally.hear(said),
-                    Event::Silent(_) => patron.served = Some(vec![Served::lost("its process has ended")]),
-                }
-            }
-        }
+    /// Everybody asks, and is content with the document from before.
+    fn wave(&mut self, primed: &Primed, wish: Wish) {
+        self.patrons.ask(primed.round, &primed.key, wish);
+        self.judge_stale(primed);
     }
 
     /// All that were answered; those who were not are judged here.
     fn answers(&mut self, key: &str, expected: &str) -> Vec<Served> {
+        let late = self.patrons.collect().err();
         if self.stage.is_cut_short() {
             return Vec::new();
         }
-        let late = self.patrons.iter().filter(|patron| patron.served.is_none()).count();
-        let wrong = (late > 0).then(|| format!("{late} processes have no answer after {ANSWERED_WITHIN:?}"));
-        self.stage.judge(Promise::Waits, SCENE, key, expected, wrong);
-        self.patrons.iter_mut().filter_map(|patron| patron.served.take()).flatten().collect()
+        self.stage.judge(Promise::Waits, SCENE, key, expected, late);
+        self.patrons.answers()
     }
 
     /// Everybody has the document from before, labelled, with its true age.
-    fn judge_stale(&mut self, key: &str, primed: &Primed) {
-        for served in self.answers(key, "whoever has a stale copy is answered while the upstream is down") {
+    fn judge_stale(&mut self, primed: &Primed) {
+        for served in self.answers(&primed.key, "whoever has a stale copy is answered while the upstream is down") {
             let is_right = served.fetched == Ok(primed.call) && served.stale;
-            let wrong = (!is_right).then(|| format!("{:?}, stale: {}", served.fetched, served.stale));
+            let wrong = (!is_right).then(|| format!("{:?}, {}", served.fetched, served.status));
             let expected = format!("the document of call {}, whole, labelled as stale", primed.call);
-            self.stage.judge(Promise::Outage, SCENE, key, &expected, wrong);
+            self.stage.judge(Promise::Outage, SCENE, &primed.key, &expected, wrong);
             if served.fetched.is_ok() {
                 let is_true = served.fetched_ms == primed.fetched_ms && (-1..=1).contains(&served.age_off_s);
                 let wrong = (!is_true).then(|| {
                     let later = i128::from(served.fetched_ms) - i128::from(primed.fetched_ms);
                     format!("fetched {later} ms later than it was, its age {} s off that", served.age_off_s)
                 });
-                self.stage.judge(Promise::Age, SCENE, key, "the age that counts from its one fetch", wrong);
+                self.stage.judge(Promise::Age, SCENE, &primed.key, "the age that counts from its one fetch", wrong);
             }
         }
     }
@@ -275,27 +195,39 @@ impl<'a> Outage<'a> {
             return;
         }
         let (calls, most) = (self.upstream.calls_of(key), 2 + crashes as usize);
+        // where nothing hangs, everybody was answered after the one call, which is over
+        let least = if twist == Twist::Fails { most } else { 1 };
         self.stage.tally.counted("upstream calls", calls as u64);
-        let wrong = (calls > most).then(|| format!("{calls} calls, the first of which brought the document"));
-        let expected =
-            format!("at most {most} calls of an upstream that {twist:?}, also when everybody asks {WAVES} times");
+        let wrong = (!(least..=most).contains(&calls))
+            .then(|| format!("{calls} calls, the first of which brought the document"));
+        let bound = if least == most { "exactly" } else { "at most" };
+        let expected = format!("{bound} {most} calls of an upstream, twist {twist:?}, however often everybody asks");
         self.stage.judge(Promise::Outage, SCENE, key, &expected, wrong);
     }
 
     /// The upstream works again, and everybody who asks for a new document has one.
-    fn judge_new(&mut self, key: &str, primed: &Primed) {
-        for served in self.answers(key, "everybody is answered when the upstream is back") {
+    fn judge_new(&mut self, twist: Twist, primed: &Primed) {
+        for served in self.answers(&primed.key, "everybody is answered when the upstream is back") {
             let is_new = served.fetched.as_ref().is_ok_and(|call| *call > primed.call) && !served.stale;
-            let wrong = (!is_new).then(|| format!("{:?}, stale: {}", served.fetched, served.stale));
-            let expected = format!("a document of a later call than {}", primed.call);
-            self.stage.judge(Promise::Outage, SCENE, key, &expected, wrong);
+            let wrong = (!is_new).then(|| format!("{:?}, {}", served.fetched, served.status));
+            let expected = format!("a document of a later call than {}, after the twist {twist:?}", primed.call);
+            self.stage.judge(Promise::Outage, SCENE, &primed.key, &expected, wrong);
         }
     }
 
-    /// Everybody goes home.
-    pub(super) fn end(mut self) {
-        for patron in &mut self.patrons {
-            patron.process.hang_up();
+    /// Also whoever asks for a new document waits for the call that is under way.
+    fn judge_at_once(&self, key: &str, crashes: u32) {
+        if self.stage.is_cut_short() {
+            return;
         }
+        // the upstream may still count a killed process's call when its successor's begins
+        let (at_once, most) = (self.upstream.in_flight_max_of(key), 1 + crashes as usize);
+        let wrong = (at_once > most).then(|| format!("{at_once} calls in flight at the same time"));
+        self.stage.judge(Promise::Once, SCENE, key, "one call in flight at a time", wrong);
+    }
+
+    /// Everybody goes home.
+    pub(super) fn end(self) {
+        self.patrons.end();
     }
 }

@@ -11,6 +11,7 @@ use tokio::runtime::Runtime;
 
 use super::Fetch;
 use crate::failure::{Doing as _, Failure, chain};
+use crate::message::Wish;
 use crate::sabotage::Sabotage;
 
 /// Stale after a moment, good for an hour if the upstream fails.
@@ -28,6 +29,7 @@ pub(crate) struct Consulted {
     pub(crate) stale: bool,
     pub(crate) fetched_ms: u64,
     pub(crate) age_off_s: i64,
+    pub(crate) status: String,
 }
 
 /// Those who ask, in one process.
@@ -49,12 +51,12 @@ impl Consulting {
         Ok(Self { cache, runtime: runtime.doing("start a runtime")?, clock: SystemClock::new(), sabotage })
     }
 
-    /// The document: new, or stale if the upstream does not give it; with `refresh`, a new one.
-    pub(crate) fn consult(&self, key: &Key, fetch: &Fetch, refresh: bool) -> Consulted {
-        self.runtime.block_on(self.ask(key, fetch, refresh))
+    /// The document: new, or stale if the upstream does not give it.
+    pub(crate) fn consult(&self, key: &Key, fetch: &Fetch, wish: Wish) -> Consulted {
+        self.runtime.block_on(self.ask(key, fetch, wish))
     }
 
-    async fn ask(&self, key: &Key, fetch: &Fetch, refresh: bool) -> Consulted {
+    async fn ask(&self, key: &Key, fetch: &Fetch, wish: Wish) -> Consulted {
         let (call, broken) = (Arc::clone(fetch), self.sabotage);
         let cache = self.cache.clone();
         let fetch = move |context: Context| async move {
@@ -64,11 +66,11 @@ impl Consulting {
             let called = tokio::task::spawn_blocking(move || call()).await;
             let fetched = called.unwrap_or_else(|error| Err(chain(&error)));
             if let (Some(Sabotage::AgeResetByError), Some(stale), Err(_)) = (broken, context.stale, &fetched) {
-                let _ = cache.put(&context.key, stale.body, &terms(false)).await;
+                let _ = cache.put(&context.key, stale.body, &terms(Wish::Soon)).await;
             }
             fetched.map(Fetched::new).map_err(|message| Refusal::new(Class::Unavailable, message))
         };
-        let mut terms = terms(refresh);
+        let mut terms = terms(wish);
         if self.sabotage == Some(Sabotage::WaitForTheFrozen) {
             terms = terms.soft_timeout(PATIENCE);
         }
@@ -79,14 +81,27 @@ impl Consulting {
                 let age_ms = i64::try_from(now).unwrap_or(i64::MAX).saturating_sub_unsigned(life.fetched_ms);
                 let age_off_s = answer.outcome.age.unwrap_or(i64::MIN).saturating_sub(age_ms.div_euclid(1_000));
                 let (stale, fetched_ms) = (answer.outcome.stale, life.fetched_ms);
-                Consulted { body: Ok(answer.body.to_vec()), stale, fetched_ms, age_off_s }
+                Consulted {
+                    body: Ok(answer.body.to_vec()),
+                    stale,
+                    fetched_ms,
+                    age_off_s,
+                    status: answer.outcome.to_string(),
+                }
             }
-            Err(error) => Consulted { body: Err(chain(&error)), stale: false, fetched_ms: 0, age_off_s: 0 },
+            Err(error) => {
+                let (stale, fetched_ms, age_off_s, status) = (false, 0, 0, String::new());
+                Consulted { body: Err(chain(&error)), stale, fetched_ms, age_off_s, status }
+            }
         }
     }
 }
 
-fn terms(refresh: bool) -> Terms {
-    let terms = Terms::new().ttl(TTL).stale_if_error(IF_ERROR).soft_timeout(SOFT).wait(PATIENCE).timeout(PATIENCE);
-    if refresh { terms.refresh() } else { terms }
+fn terms(wish: Wish) -> Terms {
+    let terms = Terms::new().ttl(TTL).stale_if_error(IF_ERROR).wait(PATIENCE).timeout(PATIENCE);
+    match wish {
+        Wish::Soon => terms.soft_timeout(SOFT),
+        Wish::Good => terms.soft_timeout(PATIENCE),
+        Wish::New => terms.refresh(),
+    }
 }
