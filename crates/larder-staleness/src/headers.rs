@@ -151,8 +151,8 @@ impl Response<'_> {
     /// | `stale-while-revalidate=`, `stale-if-error=` | the windows, else the class's, or none with `s-maxage` |
     /// | `immutable` | no early refresh |
     ///
-    /// An `Expires` that is no date, as `0`, means that it has expired (RFC 9111, section 5.3). An `Age` that is no number is
-    /// left out of account.
+    /// An `Expires` that is no date, as `0`, means that it has expired (RFC 9111, section 5.3). Of an `Age`
+    /// that is a list the first member counts; one that is no number is left out of account (section 5.1).
     pub fn policy(&self, class: &Policy, received: SystemTime) -> Mapped {
         let control = &self.cache_control;
         let mut policy = *class;
@@ -188,7 +188,9 @@ impl Response<'_> {
     }
 
     fn time_elsewhere(&self) -> Duration {
-        let age = self.age.map(str::trim).filter(|age| age.bytes().all(|byte| byte.is_ascii_digit()));
+        // of several the first counts, which caches between have joined to one
+        let first = self.age.and_then(|age| age.split(',').next()).map(str::trim);
+        let age = first.filter(|age| age.bytes().all(|byte| byte.is_ascii_digit()));
         age.map_or(Duration::ZERO, |age| seconds(Some(age)))
     }
 }

@@ -59,7 +59,7 @@ fn the_age_of_a_response_is_taken_off_before_the_class_bounds_what_is_left() {
     let aged = |control, age| Response { age: Some(age), ..of(control) };
     assert_eq!(times(&aged("max-age=50", "20"))[0], 30);
     assert_eq!(times(&aged("max-age=50", "60"))[0], 0);
-    for no_number in ["-20", "2o", "", "20, 30", "20.5"] {
+    for no_number in ["-20", "2o", "", "x, 20", ", 20", "20.5"] {
         assert_eq!(times(&aged("max-age=50", no_number))[0], 50, "{no_number}");
     }
     // a response that lives for a year, and is two months old, is no worse than the class's month
@@ -69,6 +69,12 @@ fn the_age_of_a_response_is_taken_off_before_the_class_bounds_what_is_left() {
     let least = policy(|policy| policy.fresh_min = secs(40));
     assert_eq!(old.policy(&least, at(0)).policy.fresh, secs(305));
     assert_eq!(aged("max-age=50", "45").policy(&least, at(0)).policy.fresh, secs(40));
+}
+
+#[test]
+fn of_an_age_that_is_a_list_the_first_member_counts() {
+    let aged = |age| Response { age: Some(age), ..of("max-age=50") };
+    assert_eq!(["20, 30", "20,x", " 20 , 10"].map(|age| times(&aged(age))[0]), [30, 30, 30]);
 }
 
 #[test]
