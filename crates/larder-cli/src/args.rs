@@ -78,8 +78,8 @@ pub(crate) enum Verb {
     Verify(Verify),
     /// Show, check or trust the configuration
     Config(Config),
-    /// Remove what nobody needs
-    Gc,
+    /// Remove what nobody needs, and what is beyond the bounds
+    Gc(Gc),
     /// Say how much is stored, and how it was used
     Stats,
     /// Print completions for a shell
@@ -270,6 +270,17 @@ pub(crate) struct Verify {
     /// Set damaged files aside, so that they are fetched again
     #[arg(long)]
     pub(crate) repair: bool,
+}
+
+/// `larder gc`
+#[derive(Debug, PartialEq, Args)]
+pub(crate) struct Gc {
+    /// The most that all documents may take together, such as 100MiB, or infinite [default: as configured]
+    #[arg(long, value_name = "SIZE", value_parser = larder_config::bound_on_bytes)]
+    pub(crate) bytes_max: Option<u64>,
+    /// The most documents that there may be, or infinite [default: as configured]
+    #[arg(long, value_name = "N", value_parser = larder_config::bound_on_count)]
+    pub(crate) entries_max: Option<u64>,
 }
 
 /// `larder completions`

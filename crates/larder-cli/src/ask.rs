@@ -204,5 +204,6 @@ pub(crate) fn give_hit(
     let served = (Counter::BytesServed, entry.body().len() as u64);
     let counts = [(Counter::HitsDisk, 1), (Counter::Stale, u64::from(outcome.stale)), served];
     status::count(look.store, Fold::WhenPressing, &counts);
+    crate::room::used(look.store, look.key);
     given
 }

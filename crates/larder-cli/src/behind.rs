@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use larder_staleness::Action;
-use larder_storage::Key;
+use larder_storage::{Key, Store};
 use larder_upstream::Decided;
 
 use crate::ask::{Call, Look, Unusable};
@@ -87,6 +87,19 @@ fn helper() -> io::Result<Command> {
     helper.arg(FLAG).args(std::env::args_os().skip(1)).stdout(Stdio::null()).stderr(Stdio::null());
     platform::detach(&mut helper);
     Ok(helper)
+}
+
+/// Sends a helper to make room within the bounds that `store` has; it goes home at once when another is at it.
+pub(crate) fn send_to_evict(store: &Store) -> io::Result<()> {
+    let mut helper = Command::new(std::env::current_exe()?);
+    let bounds = store.bounds();
+    helper.args([FLAG, "gc", "--root", store.path().as_str()]);
+    for (flag, bound) in [("--bytes-max", bounds.bytes), ("--entries-max", bounds.entries)] {
+        helper.args([flag, &bound.to_string()]);
+    }
+    helper.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    platform::detach(&mut helper);
+    helper.spawn().map(drop)
 }
 
 /// Leaves the session of whoever sent this process, so that nothing that happens to its terminal reaches it.

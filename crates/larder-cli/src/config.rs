@@ -9,7 +9,7 @@ use camino::Utf8PathBuf;
 use larder::Policy;
 use larder_config::{Config, Source};
 use larder_lock::{Bound, Origin, Wait};
-use larder_storage::{Key, Options};
+use larder_storage::{Bounds, Key, Options};
 
 use crate::args::Global;
 use crate::exit::{Exit, Failed};
@@ -160,7 +160,9 @@ impl Loaded {
 
     /// How the store is opened.
     pub(crate) fn options(&self) -> Options {
-        Options::new().body_bytes_max(self.config.limits().body_bytes_max)
+        let limits = self.config.limits();
+        let bounds = Bounds { bytes: limits.bytes_max, entries: limits.entries_max };
+        Options::new().body_bytes_max(limits.body_bytes_max).bounds(bounds)
     }
 
     /// Whether anything is refreshed behind a caller's back.

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
+use larder_storage::Bounds;
 use larder_upstream::Flights;
 use serde::Serialize;
 
-use crate::args::Global;
+use crate::args::{Gc, Global};
+use crate::config::Loaded;
 use crate::exit::{Exit, Failed};
 use crate::lock::{self, FOLDER};
 use crate::output::Output;
+use crate::room::{self, Wanted};
 use crate::root;
 
 /// The most files of flights, and of named locks, that one sweep looks at.
@@ -17,6 +20,10 @@ const FILES_MAX: usize = 1_000_000;
 /// What `gc --json` prints.
 #[derive(Serialize)]
 struct Answer {
+    evicted: u64,
+    evicted_bytes: u64,
+    left: u64,
+    left_bytes: u64,
     temporaries: u64,
     temporaries_in_use: u64,
     entries: u64,
@@ -25,8 +32,21 @@ struct Answer {
     flights: u64,
 }
 
-pub(crate) fn run(global: &Global, output: Output) -> Result<Exit, Failed> {
-    let store = Arc::new(root::open(global)?);
+pub(crate) fn run(global: &Global, terms: &Gc, output: Output) -> Result<Exit, Failed> {
+    let loaded = Loaded::find(global)?;
+    let options = loaded.options();
+    let limits = loaded.config.limits();
+    let bounds = Bounds {
+        bytes: terms.bytes_max.unwrap_or(limits.bytes_max),
+        entries: terms.entries_max.unwrap_or(limits.entries_max),
+    };
+    let store = Arc::new(options.bounds(bounds).open(root::path(global)?)?);
+    if global.behind {
+        room::evict(&store, Wanted::Room)?;
+        return Ok(Exit::OK);
+    }
+    // before the files of flights: they tell which documents are the last good copies
+    let evicted = room::evict(&store, Wanted::Tidiness)?;
     let flights = Flights::new(Arc::clone(&store)).sweep(FILES_MAX);
     let flights = flights.map_err(|error| Failed::new(Exit::INPUT_OUTPUT, error))?;
     let named = match store.annex_if_present(FOLDER)? {
@@ -38,6 +58,10 @@ pub(crate) fn run(global: &Global, output: Output) -> Result<Exit, Failed> {
     };
     let swept = store.sweep()?;
     let answer = Answer {
+        evicted: evicted.removed.entries,
+        evicted_bytes: evicted.removed.bytes,
+        left: evicted.left.entries,
+        left_bytes: evicted.left.bytes,
         temporaries: swept.temporaries,
         temporaries_in_use: swept.in_use,
         entries: swept.entries,
@@ -48,11 +72,13 @@ pub(crate) fn run(global: &Global, output: Output) -> Result<Exit, Failed> {
     if output.json {
         output.object(&answer)?;
     } else {
-        let Answer { temporaries, temporaries_in_use, entries, folders, locks, flights } = answer;
+        let Answer { evicted, evicted_bytes, left, left_bytes, .. } = answer;
+        let Answer { temporaries, temporaries_in_use, entries, folders, locks, flights, .. } = answer;
         output.data(
             format!(
-                "removed: {temporaries} temporary files, {entries} invalidated documents, {folders} empty folders, \
-                 {locks} lock files, {flights} files of past flights\n"
+                "removed: {evicted} documents ({evicted_bytes} bytes), {temporaries} temporary files, {entries} invalidated documents, {folders} empty folders, \
+                 {locks} lock files, {flights} files of past flights\n\
+                 left: {left} documents ({left_bytes} bytes)\n"
             )
             .as_bytes(),
         )?;

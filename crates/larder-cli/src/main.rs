@@ -22,6 +22,7 @@ mod locks;
 mod output;
 mod place;
 mod put;
+mod room;
 mod root;
 mod run;
 mod secret;
@@ -75,7 +76,7 @@ fn perform(arguments: &Arguments, output: Output) -> Result<Exit, exit::Failed> 
         Verb::Locks => locks::run(global, output),
         Verb::Verify(terms) => verify::run(global, terms, output),
         Verb::Config(terms) => config::verb::run(global, terms, output),
-        Verb::Gc => gc::run(global, output),
+        Verb::Gc(terms) => gc::run(global, terms, output),
         Verb::Stats => stats::run(global, output),
         Verb::Completions(terms) => completions::run(terms, output),
     }

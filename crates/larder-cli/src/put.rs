@@ -69,6 +69,7 @@ pub(crate) fn run(global: &Global, terms: &Put, output: Output) -> Result<Exit, 
     let wish = larder_storage::Put::new().durability(terms.durability.into()).metadata(metadata).wait(wait);
     let published = store.put(&terms.key, &body, &wish)?;
     status::count(&store, Fold::WhenLong, &[(Counter::Stored, 1)]);
+    crate::room::stored(&store);
     if output.json {
         output.object(&Answer {
             key: &terms.key,

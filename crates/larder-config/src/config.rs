@@ -36,6 +36,10 @@ pub struct Config {
 pub struct Limits {
     /// The largest document, in bytes.
     pub body_bytes_max: u64,
+    /// What all documents may take together on disk, in bytes, each in whole blocks of 4 KiB; `u64::MAX` for no bound.
+    pub bytes_max: u64,
+    /// How many documents there may be; likewise.
+    pub entries_max: u64,
     /// Room for copies in memory, in bytes.
     pub memory_bytes_max: u64,
     /// How long to wait for what somebody else has; `None` for as long as it takes.

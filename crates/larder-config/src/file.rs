@@ -40,6 +40,10 @@ pub(crate) struct File {
 pub(crate) struct Limits {
     /// The largest document, such as 64MiB.
     pub(crate) body_bytes_max: Option<At<String>>,
+    /// What all documents may take together on disk, such as 100MiB; those used longest ago go first. Or infinite.
+    pub(crate) bytes_max: Option<At<String>>,
+    /// How many documents there may be. Or infinite.
+    pub(crate) entries_max: Option<At<String>>,
     /// Room for copies in memory.
     pub(crate) memory_bytes_max: Option<At<String>>,
     /// How long to wait for what somebody else has, such as 600s; 0, or infinite.

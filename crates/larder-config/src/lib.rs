@@ -24,4 +24,4 @@ pub use place::Place;
 pub use setting::{Origin, Setting};
 pub use source::{CommandError, Source};
 pub use template::TemplateError;
-pub use value::ValueError;
+pub use value::{ValueError, bound_on_bytes, bound_on_count};

@@ -109,6 +109,8 @@ impl<'a> Resolver<'a> {
     fn limits_built_in() -> Limits {
         Limits {
             body_bytes_max: 64 * MIB,
+            bytes_max: 100 * MIB,
+            entries_max: 10_000,
             memory_bytes_max: 64 * MIB,
             lock_timeout: Some(Duration::from_secs(600)),
             timeout: Duration::from_secs(900),
@@ -130,6 +132,20 @@ impl<'a> Resolver<'a> {
             limits.body_bytes_max,
             not_zero,
             value::show_size,
+        )?;
+        limits.bytes_max = self.take(
+            name("bytes_max"),
+            given.bytes_max.as_ref(),
+            limits.bytes_max,
+            value::bound_on_bytes,
+            value::show_bound_on_bytes,
+        )?;
+        limits.entries_max = self.take(
+            name("entries_max"),
+            given.entries_max.as_ref(),
+            limits.entries_max,
+            value::bound_on_count,
+            value::show_bound_on_count,
         )?;
         limits.memory_bytes_max = self.take(
             name("memory_bytes_max"),
@@ -171,6 +187,12 @@ impl<'a> Resolver<'a> {
         {
             let what = "waits for others of more than an hour look like programs that hang";
             self.advice.push(odd(at, what, "use a shorter lock_timeout"));
+        }
+        if let Some(at) = given.body_bytes_max.as_ref().or(given.bytes_max.as_ref())
+            && limits.body_bytes_max > limits.bytes_max
+        {
+            let what = "the largest document is larger than all together may be, so that it would not stay";
+            self.advice.push(odd(at, what, "use a smaller body_bytes_max, or a larger bytes_max"));
         }
         if let Some(at) = given.soft_timeout.as_ref().filter(|_| limits.soft_timeout >= limits.timeout) {
             let what = "the soft timeout is not shorter than the timeout, so that it changes nothing";

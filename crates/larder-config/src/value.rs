@@ -52,6 +52,12 @@ pub enum ValueError {
         /// What was written.
         text: String,
     },
+    /// No number of things.
+    #[error("{text:?} is no number: write a whole one from 1 up, like 10000, or infinite")]
+    NotACount {
+        /// What was written.
+        text: String,
+    },
     /// More bytes than a number can tell.
     #[error("{text:?} is more than can be counted: write a smaller size")]
     TooLarge {
@@ -104,6 +110,31 @@ pub(crate) fn size(text: &str) -> Result<u64, ValueError> {
     let unit = SIZE_UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(fail)?.1;
     let bytes = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
     bytes.ok_or_else(|| ValueError::TooLarge { text: text.to_owned() })
+}
+
+/// A bound on bytes, as the configuration has it: a size such as `100MiB`, not 0, or `infinite`, which is `u64::MAX`.
+///
+/// # Errors
+/// It is none.
+pub fn bound_on_bytes(text: &str) -> Result<u64, ValueError> {
+    if text == INFINITE {
+        return Ok(u64::MAX);
+    }
+    size(text).and_then(|size| if size == 0 { Err(ValueError::Zero) } else { Ok(size) })
+}
+
+/// A bound on a number of things, likewise: a whole number from 1 up, or `infinite`.
+///
+/// # Errors
+/// It is none.
+pub fn bound_on_count(text: &str) -> Result<u64, ValueError> {
+    if text == INFINITE {
+        return Ok(u64::MAX);
+    }
+    let is_plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let count =
+        text.parse().ok().filter(|_| is_plain).ok_or_else(|| ValueError::NotACount { text: text.to_owned() })?;
+    if count == 0 { Err(ValueError::Zero) } else { Ok(count) }
 }
 
 /// When a fresh document is refreshed before its time.
@@ -165,6 +196,16 @@ pub(crate) fn show_size(bytes: u64) -> String {
     }
 }
 
+/// A bound as it is read.
+pub(crate) fn show_bound_on_bytes(bytes: u64) -> String {
+    if bytes == u64::MAX { INFINITE.to_owned() } else { show_size(bytes) }
+}
+
+/// Likewise.
+pub(crate) fn show_bound_on_count(count: u64) -> String {
+    if count == u64::MAX { INFINITE.to_owned() } else { count.to_string() }
+}
+
 /// The time of an early refresh as it is read.
 pub(crate) fn show_early(early: Early) -> String {
     match early {
@@ -217,6 +258,21 @@ mod tests {
         assert!(matches!(size("-1"), Err(ValueError::Negative { .. })));
         assert!(matches!(size("1mb"), Err(ValueError::NotASize { .. })));
         assert!(matches!(size("99999999999GiB"), Err(ValueError::TooLarge { .. })));
+    }
+
+    #[test]
+    fn bounds_are_numbers_from_one_or_none_at_all() {
+        assert_eq!(bound_on_bytes("1GiB"), Ok(1 << 30));
+        assert_eq!([bound_on_bytes("infinite"), bound_on_count("infinite")], [Ok(u64::MAX), Ok(u64::MAX)]);
+        assert_eq!(bound_on_count("10000"), Ok(10_000));
+        assert_eq!([bound_on_bytes("0"), bound_on_count("0")], [Err(ValueError::Zero), Err(ValueError::Zero)]);
+        for text in ["", "-1", "1.5", "+3", "many", "99999999999999999999"] {
+            assert_eq!(bound_on_count(text), Err(ValueError::NotACount { text: text.to_owned() }));
+        }
+        for (bytes, shown) in [(1 << 30, "1GiB"), (u64::MAX, "infinite")] {
+            assert_eq!((show_bound_on_bytes(bytes).as_str(), bound_on_bytes(shown)), (shown, Ok(bytes)));
+        }
+        assert_eq!([show_bound_on_count(7), show_bound_on_count(u64::MAX)], ["7", "infinite"]);
     }
 
     #[test]

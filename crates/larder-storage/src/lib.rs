@@ -6,6 +6,9 @@
 //! is on stable storage. [`Store::invalidate`] makes a key, a prefix, a tag or everything absent or stale in one step,
 //! and what was being fetched meanwhile is not taken for current when it arrives.
 //!
+//! [`Store::evict`] keeps what is stored within [`Bounds`], what was not used for longest going first; how much there is,
+//! every writer knows without looking.
+//!
 //! **What it is not.** It fetches nothing, knows no freshness, evicts nothing by itself and keeps nothing in memory:
 //! the crate `larder` does all that with this one underneath. Most programs want that one.
 //!
@@ -51,6 +54,7 @@ mod entry;
 mod generation;
 pub mod invalidate;
 pub mod journal;
+mod room;
 pub mod root;
 pub mod stamps;
 
@@ -69,7 +73,11 @@ pub use invalidate::{Invalidation, Scope, Severity};
 pub use key::{Key, Prefix};
 pub use larder_lock::{Backend, Wait};
 pub use put::{Durability, Published, Put};
-pub use store::{Damage, GetError, Listing, Mark, Options, Store, Summary, Swept, Usage, Verified};
+pub use room::{Bounds, Occupied, Pressure};
+pub use store::{
+    Damage, Evicted, Eviction, GetError, Listing, Mark, Options, Store, Summary, Swept, USE_RECORDED_EVERY, Usage,
+    Verified, Worth,
+};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

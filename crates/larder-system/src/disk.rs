@@ -58,6 +58,9 @@ impl fmt::Debug for Handle {
 pub enum Access {
     /// Reading.
     Read,
+    /// Reading, without that being a use (see [`Disk::used_at`]) where the system lets the file's owner say so
+    /// (`O_NOATIME`): for whoever looks at files in order to judge them.
+    Peek,
     /// Reading and writing at chosen offsets. Lock files are opened so: some network file systems refuse an exclusive
     /// `flock` on a descriptor that cannot write.
     ReadWrite,
@@ -92,6 +95,8 @@ pub struct Open {
 impl Open {
     /// An existing file, for reading.
     pub const READ: Self = Self { access: Access::Read, create: Create::Never };
+    /// An existing file, to be judged, not used.
+    pub const PEEK: Self = Self { access: Access::Peek, create: Create::Never };
     /// An existing folder.
     pub const FOLDER: Self = Self { access: Access::Folder, create: Create::Never };
     /// A file that this call makes.
@@ -267,6 +272,19 @@ pub trait Disk: fmt::Debug + Send + Sync {
 
     /// What `name` in `at` is; a symbolic link is not followed.
     fn metadata_at(&self, at: &Handle, name: &Path) -> io::Result<Metadata>;
+
+    /// The same, and when the file was last used, in nanoseconds since 1970 by the wall clock (`st_atime`). Systems record a
+    /// first use after a change and one a day (`relatime`), or none; what is recorded by [`Disk::mark_used`] is told by all.
+    /// Where nothing is known, the time of the last change.
+    fn used_at(&self, at: &Handle, name: &Path) -> io::Result<(Metadata, i128)> {
+        self.metadata_at(at, name).map(|metadata| (metadata, metadata.modified_ns))
+    }
+
+    /// Records that the file was used at that time; nothing else about it changes. A link is not followed.
+    fn mark_used(&self, at: &Handle, name: &Path, used_ns: i128) -> io::Result<()> {
+        let _ = (at, name, used_ns);
+        Err(io::ErrorKind::Unsupported.into())
+    }
 
     /// Moves a name, atomically.
     fn rename(&self, from_at: &Handle, from: &Path, to_at: &Handle, to: &Path, replace: Replace) -> io::Result<()>;

@@ -241,7 +241,7 @@ fn options_of(how: Open) -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true);
     match how.access {
-        Access::Read | Access::Folder => {}
+        Access::Read | Access::Peek | Access::Folder => {}
         Access::ReadWrite => _ = options.write(true),
         Access::Append => _ = options.append(true),
     }
@@ -308,7 +308,9 @@ impl Disk for PortableDisk {
         match (found, how.create, how.access) {
             (Some(_), Create::New, _) => Err(number::exists()),
             (Some(Kind::Link), ..) => Err(number::is_link()),
-            (Some(Kind::Folder), Create::Never, Access::Folder | Access::Read) => Ok(Opened::handle(path, None)),
+            (Some(Kind::Folder), Create::Never, Access::Folder | Access::Read | Access::Peek) => {
+                Ok(Opened::handle(path, None))
+            }
             (Some(Kind::Folder), ..) => Err(number::is_folder()),
             (_, _, Access::Folder) => Err(number::is_file()),
             (Some(Kind::File) | None, ..) => {
@@ -403,6 +405,26 @@ impl Disk for PortableDisk {
 
     fn metadata_at(&self, at: &Handle, name: &Path) -> io::Result<Metadata> {
         Ok(metadata_of(&std::fs::symlink_metadata(Opened::of(at)?.child(name)?)?))
+    }
+
+    fn used_at(&self, at: &Handle, name: &Path) -> io::Result<(Metadata, i128)> {
+        let found = std::fs::symlink_metadata(Opened::of(at)?.child(name)?)?;
+        let metadata = metadata_of(&found);
+        let used_ns = found.accessed().map_or(metadata.modified_ns, |used| nanoseconds(Some(used)));
+        Ok((metadata, used_ns))
+    }
+
+    fn mark_used(&self, at: &Handle, name: &Path, used_ns: i128) -> io::Result<()> {
+        let path = Opened::of(at)?.child(name)?;
+        if !std::fs::symlink_metadata(&path)?.is_file() {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        let used = u64::try_from(used_ns)
+            .ok()
+            .and_then(|used| std::time::SystemTime::UNIX_EPOCH.checked_add(std::time::Duration::from_nanos(used)));
+        let used = used.ok_or(io::ErrorKind::InvalidInput)?;
+        let file = File::options().write(true).open(path)?;
+        file.set_times(std::fs::FileTimes::new().set_accessed(used))
     }
 
     fn rename(&self, from_at: &Handle, from: &Path, to_at: &Handle, to: &Path, replace: Replace) -> io::Result<()> {

@@ -16,6 +16,13 @@ use crate::{Access, Create, Disk, FileSystem, Handle, Kind, Listed, LockMode, Me
 
 const FILE_MODE: Mode = Mode::from_raw_mode(0o600);
 const FOLDER_MODE: Mode = Mode::from_raw_mode(0o700);
+/// Of a second.
+const NANOSECONDS: i128 = 1_000_000_000;
+/// Reading that is no use of the file.
+#[cfg(target_os = "linux")]
+const QUIET: OFlags = OFlags::NOATIME;
+#[cfg(not(target_os = "linux"))]
+const QUIET: OFlags = OFlags::empty();
 const ALWAYS: OFlags = OFlags::CLOEXEC.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
 
 /// The operating system's disk.
@@ -159,14 +166,15 @@ fn metadata_of(stat: &Stat) -> Metadata {
         links: stat.st_nlink as u64,
         mode: u32::from(stat.st_mode) & 0o7777,
         owner: stat.st_uid,
-        modified_ns: i128::from(stat.st_mtime) * 1_000_000_000 + stat.st_mtime_nsec as i128,
-        changed_ns: i128::from(stat.st_ctime) * 1_000_000_000 + stat.st_ctime_nsec as i128,
+        modified_ns: i128::from(stat.st_mtime) * NANOSECONDS + stat.st_mtime_nsec as i128,
+        changed_ns: i128::from(stat.st_ctime) * NANOSECONDS + stat.st_ctime_nsec as i128,
     }
 }
 
 fn flags_of(how: Open) -> OFlags {
     let access = match how.access {
         Access::Read => OFlags::RDONLY,
+        Access::Peek => OFlags::RDONLY | QUIET,
         Access::ReadWrite => OFlags::RDWR,
         Access::Append => OFlags::RDWR | OFlags::APPEND,
         Access::Folder => OFlags::RDONLY | OFlags::DIRECTORY,
@@ -196,7 +204,14 @@ impl Disk for SystemDisk {
     fn open(&self, at: &Handle, path: &Path, how: Open) -> io::Result<Handle> {
         // openat2 refuses a mode on a call that cannot create
         let mode = if how.create == Create::Never { Mode::empty() } else { FILE_MODE };
-        self.open_below(file_of(at)?.as_fd(), below(path)?, flags_of(how), mode).map(handle_of)
+        let opened = self.open_below(file_of(at)?.as_fd(), below(path)?, flags_of(how), mode);
+        match opened {
+            // another user's file: the look will count as a use
+            Err(error) if how.access == Access::Peek && error.kind() == io::ErrorKind::PermissionDenied => {
+                self.open(at, path, Open { access: Access::Read, ..how })
+            }
+            opened => opened.map(handle_of),
+        }
     }
 
     fn read(&self, file: &Handle, buffer: &mut Vec<u8>) -> io::Result<usize> {
@@ -286,6 +301,23 @@ impl Disk for SystemDisk {
 
     fn metadata_at(&self, at: &Handle, path: &Path) -> io::Result<Metadata> {
         Ok(metadata_of(&rustix::fs::statat(file_of(at)?, name_of(path)?, AtFlags::SYMLINK_NOFOLLOW)?))
+    }
+
+    fn used_at(&self, at: &Handle, path: &Path) -> io::Result<(Metadata, i128)> {
+        let stat = rustix::fs::statat(file_of(at)?, name_of(path)?, AtFlags::SYMLINK_NOFOLLOW)?;
+        let used_ns = i128::from(stat.st_atime) * NANOSECONDS + i128::from(stat.st_atime_nsec);
+        Ok((metadata_of(&stat), used_ns))
+    }
+
+    fn mark_used(&self, at: &Handle, path: &Path, used_ns: i128) -> io::Result<()> {
+        use rustix::fs::{Timespec, Timestamps, UTIME_OMIT};
+        let out_of_range = |_| rustix::io::Errno::INVAL;
+        let last_access = Timespec {
+            tv_sec: used_ns.div_euclid(NANOSECONDS).try_into().map_err(out_of_range)?,
+            tv_nsec: used_ns.rem_euclid(NANOSECONDS).try_into().map_err(out_of_range)?,
+        };
+        let times = Timestamps { last_access, last_modification: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT } };
+        Ok(rustix::fs::utimensat(file_of(at)?, name_of(path)?, &times, AtFlags::SYMLINK_NOFOLLOW)?)
     }
 
     fn rename(&self, from_at: &Handle, from: &Path, to_at: &Handle, to: &Path, replace: Replace) -> io::Result<()> {

@@ -11,7 +11,7 @@ use crate::file::Id;
 use crate::met::Begun;
 use crate::terms::Terms;
 use crate::turn::Turn;
-use crate::{begin, decide, errand, sweep, under_way};
+use crate::{begin, decide, errand, sweep, under_way, worth};
 
 /// The folder of a root that flights have their files in.
 pub(crate) const FOLDER: &str = "flights";
@@ -138,6 +138,12 @@ impl Flights {
     /// The folder of flights cannot be read or written.
     pub fn sweep(&self, files_max: usize) -> Result<sweep::Swept, sweep::Error> {
         sweep::run(self, files_max)
+    }
+
+    /// What a stored document is worth when room is needed: nothing when it is kept no longer, as much as it can be while its
+    /// upstream is failing, because it may be the last good copy. For [`larder_storage::Eviction`].
+    pub fn worth(&self, summary: &larder_storage::Summary) -> larder_storage::Worth {
+        worth::of(self, summary)
     }
 
     /// The folder, made if it is missing, in the root that is there now.

@@ -15,6 +15,7 @@ mod flight;
 mod met;
 pub mod sweep;
 pub mod under_way;
+mod worth;
 
 mod file;
 mod patience;

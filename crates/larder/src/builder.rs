@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use larder_staleness::{Backoff, Classes};
-use larder_storage::{Durability, Options, root};
+use larder_storage::{Bounds, Durability, Options, root};
 use larder_upstream::Flights;
 use larder_upstream::tasks::{Group, Threads};
 
@@ -14,6 +14,7 @@ use crate::coarse::Coarse;
 use crate::counters::Counters;
 use crate::inner::{Inner, Settings};
 use crate::memory::Memory;
+use crate::room::Room;
 
 /// Room for copies in memory, unless told otherwise.
 const MEMORY_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -78,6 +79,14 @@ impl Builder {
         self
     }
 
+    /// What all documents may take together on disk; 100 MiB and 10,000 documents unless told otherwise. What is stored
+    /// beyond that brings about that others are removed, those used longest ago first, and last those whose upstream is
+    /// failing: on a thread of its own, and where that is not fast enough, by whoever stores more.
+    pub fn bounds(mut self, bounds: Bounds) -> Self {
+        self.store_options = self.store_options.bounds(bounds);
+        self
+    }
+
     /// For how long a document is fresh when neither the call nor the fetch says so; 30 days unless told otherwise.
     pub fn ttl(mut self, ttl: Duration) -> Self {
         let mut policy = *self.settings.classes.default_policy();
@@ -136,7 +145,8 @@ impl Builder {
     pub fn config(mut self, config: &larder_config::Config) -> Self {
         let (limits, switches) = (config.limits(), config.switches());
         self.memory_bytes_max = limits.memory_bytes_max;
-        self.store_options = self.store_options.body_bytes_max(limits.body_bytes_max);
+        let bounds = Bounds { bytes: limits.bytes_max, entries: limits.entries_max };
+        self.store_options = self.store_options.body_bytes_max(limits.body_bytes_max).bounds(bounds);
         let settings = &mut self.settings;
         settings.classes = config.classes().clone();
         settings.lock_wait = limits.lock_timeout.unwrap_or(Duration::MAX);
@@ -203,12 +213,14 @@ impl Builder {
         let store = Arc::new(options.open(&root)?);
         let counters = Counters::new(Arc::clone(&store));
         let flusher = if settings.is_read_only { None } else { counters.keep_flushing().ok() };
+        let flights = Flights::new(Arc::clone(&store));
         let inner = Inner {
+            room: Room::new(&flights, &counters, settings.is_read_only),
             flusher,
             counters,
             memory: Memory::with_room(memory_bytes_max),
             clock: Coarse::new(Arc::clone(store.clock())),
-            flights: Flights::new(Arc::clone(&store)),
+            flights,
             group: Group::new(),
             threads: Threads::at_most(WAITING_THREADS_MAX),
             elsewhere: Arc::default(),

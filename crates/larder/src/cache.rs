@@ -8,7 +8,7 @@ use camino::Utf8Path;
 use larder_lock::Wait;
 use larder_staleness::{Life, UnknownClass};
 use larder_storage::{
-    GetError, Invalidation, Key, MetadataError, Prefix, Published, Put, Store, Summary, Token, invalidate, put,
+    Evicted, GetError, Invalidation, Key, MetadataError, Prefix, Published, Put, Store, Summary, Token, invalidate, put,
 };
 use larder_upstream::{About, Flights};
 use tokio::task::{JoinError, spawn_blocking};
@@ -146,7 +146,12 @@ impl Cache {
         let metadata = About { class: terms.class.clone(), ..About::new(life) }.metadata(&terms.tags)?;
         let put = Put::new().metadata(metadata).durability(self.inner.settings.durability);
         let (inner, key, body) = (Arc::clone(&self.inner), key.clone(), body.into());
-        let published = spawn_blocking(move || inner.store.put(&key, &body, &put)).await?;
+        let store = move || {
+            let published = inner.store.put(&key, &body, &put);
+            inner.room.stored();
+            published
+        };
+        let published = spawn_blocking(store).await?;
         let is_stored = matches!(published, Ok(_) | Err(put::Error::NotDurable { .. }));
         self.inner.counters.add(if is_stored { Counter::Stored } else { Counter::NotStored }, 1);
         Ok(published?)
@@ -190,6 +195,19 @@ impl Cache {
             inner.store.remove(&key, inner.settings.durability, &wait)
         };
         Ok(spawn_blocking(remove).await??)
+    }
+
+    /// Removes what is kept no longer, and what is beyond the [bounds](crate::Builder::bounds) if the background has not come
+    /// to that yet. Nobody has to call it.
+    ///
+    /// # Errors
+    /// The disk cannot be read or written.
+    ///
+    /// # Panics
+    /// It is awaited outside of a tokio runtime.
+    pub async fn evict(&self) -> Result<Evicted, Error> {
+        let inner = Arc::clone(&self.inner);
+        Ok(spawn_blocking(move || inner.room.tidy()).await??)
     }
 
     /// What is stored below `prefix`, at most so many entries, in no particular order. Reads a header of each.

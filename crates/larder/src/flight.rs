@@ -417,6 +417,7 @@ async fn store_alone(
 
 /// Whether it is stored, and what there is to say of it.
 fn stored(inner: &Inner, key: &Key, put: Result<put::Published, put::Error>) -> Result<Option<Detail>, Detail> {
+    inner.room.stored();
     match put {
         Ok(_) => Ok(None),
         Err(error @ put::Error::NotDurable { .. }) => {

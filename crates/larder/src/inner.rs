@@ -31,6 +31,7 @@ use crate::document::{Answer, Document};
 use crate::flight::Landed;
 use crate::memory::{Copy, Memory};
 use crate::outcome::{Level, Outcome};
+use crate::room::Room;
 use crate::terms::Terms;
 
 /// What a cache does where a call does not say otherwise.
@@ -55,7 +56,9 @@ pub(crate) struct Settings {
 
 #[derive(Debug)]
 pub(crate) struct Inner {
-    /// First, so that its last flush finds the counters.
+    /// Before the flusher: what it counts at the end is flushed.
+    pub(crate) room: Room,
+    /// Before the counters, so that its last flush finds them.
     #[expect(dead_code, reason = "it works as long as it lives")]
     pub(crate) flusher: Option<Flusher>,
     pub(crate) counters: Counters,
@@ -142,6 +145,7 @@ impl Inner {
         if max_age.is_some_and(|most| document.life.age_exact(now).is_none_or(|age| age > most)) {
             return None;
         }
+        self.room.used(key, now);
         self.counters.add(Counter::HitsMemory, 1);
         self.counters.add(Counter::BytesServed, document.body.len() as u64);
         Some((
@@ -162,13 +166,14 @@ impl Inner {
 
     fn judge(&self, key: &Key, entry: Entry, mark: Option<Mark>) -> Found {
         let (standing, token) = (entry.standing(), entry.token());
-        let document = Document::of_entry(entry);
+        let (document, now) = (Document::of_entry(entry), self.wall());
+        self.room.used(key, now);
         let found = Found {
             identity: (token, document.life.fetched_ms),
             is_invalidated: standing != Standing::Current,
             document,
         };
-        if let (Some(memory), Some(mark), true) = (&self.memory, mark, found.is_fresh(self.wall())) {
+        if let (Some(memory), Some(mark), true) = (&self.memory, mark, found.is_fresh(now)) {
             let early = if found.document.immutable {
                 Early::Never
             } else {

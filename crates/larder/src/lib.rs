@@ -81,6 +81,7 @@ mod flight;
 mod inner;
 mod memory;
 mod refresh;
+mod room;
 mod turn;
 
 pub use builder::Builder;
@@ -89,8 +90,8 @@ pub use document::Answer;
 pub use exchange::{Context, Fetched, Stale};
 pub use larder_staleness::{Backoff, CacheControl, Classes, Early, Pattern, Policy, Response};
 pub use larder_storage::{
-    Durability, Invalidation, Key, Metadata, MetadataError, Options, Prefix, Published, Scope, Severity, Summary, Tag,
-    Token,
+    Bounds, Durability, Evicted, Invalidation, Key, Metadata, MetadataError, Options, Prefix, Published, Scope,
+    Severity, Summary, Tag, Token,
 };
 pub use larder_upstream::{Class, Failure};
 pub use outcome::{Forward, Level, Outcome, Verdict};

@@ -156,6 +156,9 @@ impl Run<'_> {
                 let warning = self.store(&body);
                 let given = answer::give(output, Some(key), &body, &self.outcome, Exit::OK);
                 say_dropped(self.call, ran.errors.finish(None));
+                if self.outcome.stored == Some(true) {
+                    crate::room::stored(self.store);
+                }
                 if let Some(warning) = warning {
                     output.warn(&warning);
                 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, in its own helpers too")]
 
 mod bad_input;
+mod bounds;
 mod config;
 mod failures;
 mod frozen;

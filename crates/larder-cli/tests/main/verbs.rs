@@ -146,7 +146,7 @@ fn a_sweep_removes_what_nobody_needs_and_leaves_the_rest() {
     let named = std::fs::read_dir(place.root().join("named")).unwrap();
     assert_eq!(named.filter(|file| file.as_ref().unwrap().path().is_file()).count(), 0);
     place.larder(&["get", "k"]).is(0, "doc\n");
-    assert!(place.larder(&["gc", "--json"]).out.starts_with(r#"{"version":1,"temporaries":0,"#));
+    assert!(place.larder(&["gc", "--json"]).out.starts_with(r#"{"version":1,"evicted":0,"evicted_bytes":0,"#));
 }
 
 #[test]

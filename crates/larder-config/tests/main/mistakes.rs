@@ -50,7 +50,7 @@ fn names_that_nobody_knows_come_with_the_nearest_or_all_that_there_are() {
     for (text, says) in [
         ("version: 1\nclases: []\n", "unknown key `clases`: did you mean `classes`?"),
         ("version: 1\nclasses: [{match: a, fres: 1d}]\n", "did you mean `fresh`?"),
-        ("version: 1\nlimits: {zzz: 1}\n", "use one of body_bytes_max, memory_bytes_max"),
+        ("version: 1\nlimits: {zzz: 1}\n", "use one of body_bytes_max, bytes_max, entries_max, memory_bytes_max"),
         ("version: 1\nclasses: [{match: a, class: stabel}]\n", "there is no class `stabel`: did you mean `stable`?"),
         ("version: 1\nclasses: [{match: a, class: zzz}]\n", "use one of active, critical, stable"),
     ] {

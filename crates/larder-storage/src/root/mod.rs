@@ -10,13 +10,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use larder_lock::{Backend, Locks};
+use larder_lock::{Backend, Locks, Wait};
 use larder_system::{Clock, Disk, Handle, Metadata, Open, retry};
 
 use self::format::Format;
 use crate::failure::{Context, Failure};
 use crate::folder::{self, Syncs};
 use crate::quarantine::Quarantine;
+use crate::room::{self, Bounds, Occupied};
 use crate::stamps::{self, Stamps};
 use crate::store::Writers;
 use crate::temporary::Temporaries;
@@ -119,6 +120,7 @@ pub(crate) struct Surroundings {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) backend: Backend,
     pub(crate) writable: bool,
+    pub(crate) bounds: Bounds,
 }
 
 /// An open root.
@@ -140,6 +142,8 @@ pub(crate) struct Root {
     preparing: Mutex<()>,
     pub(crate) syncs: Syncs,
     pub(crate) writers: Writers,
+    /// How much room entries take.
+    pub(crate) room: room::Ledger,
     /// Files published last, the oldest first.
     kept: Mutex<VecDeque<Kept>>,
     /// Folders of entries whose names, up to the root, are known to be on stable storage, the oldest first. They are
@@ -200,9 +204,22 @@ impl Root {
             preparing: Mutex::new(()),
             syncs: Syncs::default(),
             writers: Writers::default(),
+            room: room::Ledger::new(around.bounds),
             kept: Mutex::new(VecDeque::new()),
             settled: Mutex::new(VecDeque::new()),
         })
+    }
+
+    /// By what the count of what is stored is reached.
+    pub(crate) fn reach<'a>(&'a self, locks: &'a Locks) -> room::Reach<'a> {
+        room::Reach { disk: self.disk(), clock: &*self.around.clock, root: &self.handle, locks }
+    }
+
+    /// Counts a file that came in the place of another, or of none, or went.
+    pub(crate) fn count(&self, writing: &Writing, old: Option<Occupied>, new: Option<Occupied>) {
+        if self.room.replace(old, new) {
+            self.room.settle(&self.reach(&writing.locks), &Wait::none());
+        }
     }
 
     pub(crate) fn disk(&self) -> &dyn Disk {

@@ -15,6 +15,7 @@ use crate::generation::Standing;
 use crate::header::{self, Decoded, Fault, HEADER_BYTES_MAX};
 use crate::key::Key;
 use crate::location::Location;
+use crate::room::Occupied;
 use crate::root::{self, ENTRIES, Root};
 use crate::stamps;
 
@@ -262,8 +263,9 @@ impl Store {
         let after = root.disk().metadata_at(&parent, location.file());
         if let (Ok(before), Ok(Read::Damaged(_)), Ok(after)) = (before, judged, after)
             && before == after
+            && writing.quarantine.take(&parent, location.file(), reason)
         {
-            writing.quarantine.take(&parent, location.file(), reason);
+            root.count(writing, Some(Occupied::by(before.length)), None);
         }
         root.disk().close(parent);
     }

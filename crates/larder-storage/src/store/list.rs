@@ -11,7 +11,7 @@ use super::{GetError, Store};
 use crate::entry::Metadata;
 use crate::failure::Context;
 use crate::generation::Standing;
-use crate::header::{self, Decoded, Header};
+use crate::header::{self, Decoded, Fault, Header};
 use crate::key::{Key, Prefix};
 use crate::location::{self, HASHED, Location};
 use crate::put::Durability;
@@ -149,17 +149,25 @@ impl Iterator for Listing {
 
 /// The header of the entry at `path`, without its body; `None` for what has none that can be read.
 pub(super) fn header_at(root: &Root, path: &Path) -> Result<Option<Header>, GetError> {
+    Ok(decoded_at(root, path)?.and_then(Result::ok))
+}
+
+/// The same, or why it is none; `None` when the file cannot be read. That is no use of the entry.
+pub(super) fn decoded_at(root: &Root, path: &Path) -> Result<Option<Result<Header, Fault>>, GetError> {
     let Some(entries) = root.entries()? else { return Ok(None) };
-    let Ok(file) = retry(|| root.disk().open(entries, path, Open::READ)) else { return Ok(None) };
+    let Ok(file) = retry(|| root.disk().open(entries, path, Open::PEEK)) else { return Ok(None) };
     let mut bytes = Vec::with_capacity(HEADER_READ_BYTES);
     let mut header = None;
     for room in [HEADER_READ_BYTES, super::get::HEADER_READ_BYTES] {
         bytes.reserve(room.saturating_sub(bytes.len()));
-        if retry(|| root.disk().read(&file, &mut bytes)).unwrap_or(0) == 0 {
-            break;
+        match retry(|| root.disk().read(&file, &mut bytes)) {
+            // more than that was there before, and was judged
+            Ok(0) if !bytes.is_empty() => break,
+            Ok(_) => {}
+            Err(_) => break,
         }
-        if let Ok(Decoded { header: found, .. }) = header::decode(&bytes, None) {
-            header = Some(found);
+        header = Some(header::decode(&bytes, None).map(|Decoded { header, .. }| header));
+        if matches!(header, Some(Ok(_) | Err(Fault::Newer(_)))) {
             break;
         }
     }
@@ -180,13 +188,17 @@ fn summary(root: &Root, path: &Path, prefix: &Prefix) -> Result<Option<Summary>,
     if standing == Standing::Gone {
         return Ok(None);
     }
+    Ok(Some(summary_of(header, standing)))
+}
+
+pub(super) fn summary_of(header: Header, standing: Standing) -> Summary {
     let stored_at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(header.stored_ms));
-    Ok(Some(Summary {
+    Summary {
         key: header.key,
         length: header.length,
         stored_at: stored_at.unwrap_or(SystemTime::UNIX_EPOCH),
         durability: header.durability,
         metadata: header.metadata,
         standing,
-    }))
+    }
 }

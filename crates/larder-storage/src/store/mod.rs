@@ -1,12 +1,14 @@
 //! The store: documents under keys, in a folder shared by any number of processes.
 
 mod announce;
+mod evict;
 mod get;
 mod list;
 mod mark;
 mod place;
 mod publish;
 mod sweep;
+mod used;
 mod verify;
 mod walk;
 
@@ -17,17 +19,20 @@ use camino::{Utf8Path, Utf8PathBuf};
 use larder_lock::Backend;
 use larder_system::{Clock, Disk, SystemClock, SystemDisk};
 
+pub use self::evict::{Evicted, Eviction, Worth};
 pub use self::get::Error as GetError;
 pub use self::list::{Listing, Summary, Usage};
 pub use self::mark::Mark;
 pub(crate) use self::mark::Writers;
 pub use self::sweep::Swept;
+pub use self::used::USE_RECORDED_EVERY;
 pub use self::verify::{Damage, Verified};
 use crate::annex::{self, Annex};
 use crate::entry::Tag;
 use crate::generation::{Standing, Token};
 use crate::invalidate::{self, Invalidation};
 use crate::key::Key;
+use crate::room::Bounds;
 use crate::root::{self, Root, Surroundings};
 use crate::stamps::Stamps;
 
@@ -47,6 +52,7 @@ pub struct Options {
     backend: Backend,
     writable: bool,
     body_bytes_max: u64,
+    bounds: Bounds,
 }
 
 impl Default for Options {
@@ -57,6 +63,7 @@ impl Default for Options {
             backend: Backend::Auto,
             writable: true,
             body_bytes_max: BODY_BYTES_MAX,
+            bounds: Bounds::default(),
         }
     }
 }
@@ -97,17 +104,24 @@ impl Options {
         self
     }
 
+    /// What entries may take together before [`Store::pressure`] tells, and what [`Store::evict`] works towards. Nothing is
+    /// evicted unless that is called.
+    pub fn bounds(mut self, bounds: Bounds) -> Self {
+        self.bounds = bounds;
+        self
+    }
+
     /// Opens the store at `path`. Nothing is made before the first write; reading a root that is not there answers
     /// absent.
     ///
     /// # Errors
     /// The path is not a folder, or its root is of a newer format, or of another kind of locks than asked for.
     pub fn open(self, path: impl AsRef<Utf8Path>) -> Result<Store, root::Error> {
-        let Self { disk, clock, backend, writable, body_bytes_max } = self;
+        let Self { disk, clock, backend, writable, body_bytes_max, bounds } = self;
         // a relative path would mean another folder once the process changes its own
         let path = camino::absolute_utf8(path.as_ref()).unwrap_or_else(|_| path.as_ref().to_owned());
         let store = Store {
-            around: Surroundings { disk, clock, backend, writable },
+            around: Surroundings { disk, clock, backend, writable, bounds },
             path,
             root: RwLock::new(None),
             looked: AtomicU64::new(0),

@@ -14,6 +14,7 @@ use crate::folder;
 use crate::header::{self, Fault};
 use crate::location::Location;
 use crate::put::Error;
+use crate::room::Occupied;
 use crate::root::{ENTRIES, Kept, Root, Writing};
 
 /// How long to wait for somebody who sets aside the same stranger.
@@ -152,6 +153,12 @@ fn clear_way(disk: &dyn Disk, entries: &Handle, location: &Location, writing: &W
         here = Some(next);
     }
     cleared
+}
+
+/// The room that the file of that name takes; `None` when there is none.
+pub(super) fn room_of(root: &Root, parent: &Handle, name: &Path) -> Option<Occupied> {
+    let found = root.disk().metadata_at(parent, name).ok()?;
+    (found.kind == Kind::File).then(|| Occupied::by(found.length))
 }
 
 pub(super) fn folder_path(location: &Location) -> &Path {

@@ -10,7 +10,7 @@ use larder_system::{Handle, Metadata, Open, Replace, retry};
 
 use super::get::Read;
 use super::list::header_at;
-use super::place::{Occupant, entry_path, folder_path, is_still_ours, named, named_in, occupant, open_parent};
+use super::place::{Occupant, entry_path, folder_path, is_still_ours, named, named_in, occupant, open_parent, room_of};
 use super::{ATTEMPTS_MAX, Store, announce};
 use crate::entry::Entry;
 use crate::failure::Failure;
@@ -19,6 +19,7 @@ use crate::header::{self, Header};
 use crate::key::Key;
 use crate::location::Location;
 use crate::put::{Durability, Error, Published, Put};
+use crate::room::Occupied;
 use crate::root::{self, Kept, Root, Writing};
 use crate::temporary::Temporary;
 
@@ -175,7 +176,11 @@ impl Store {
             if let Some(guard) = guard.as_ref().filter(|_| root.format.is_lease()) {
                 guard.check().map_err(|source| Error::LockLost { key: key.clone(), source })?;
             }
+            let occupied = room_of(&root, &parent, location.file());
             let removed = remove_in(&root, &parent, &location, key, durability);
+            if matches!(removed, Ok(true) | Err(Error::NotDurable { .. })) {
+                root.count(writing, occupied, None);
+            }
             if announced.is_none() || root.format.is_lease() {
                 // the temporary file that tells of it was not there, or may have been swept: whoever looked meanwhile
                 // looks again
@@ -269,7 +274,7 @@ impl Store {
                 return Ok(false);
             }
             match self.rename(root, temporary, (parent, location.file()), Replace::No) {
-                Ok(()) => return Ok(finish(root, parcel, temporary, None)),
+                Ok(()) => return Ok(finish(root, writing, parcel, temporary, (None, None))),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists || cannot_tell(&error) => {}
                 Err(error) => return Err(Failure::new("publish", entry_path(root, location), error).into()),
             }
@@ -296,7 +301,8 @@ impl Store {
                 Occupant::Replaceable => Replace::Yes,
                 Occupant::None => Replace::No,
             };
-            ours = false;
+            let known = previous.as_ref().filter(|_| std::mem::take(&mut ours)).map(|kept| Occupied::by(kept.length));
+            let replaced = known.or_else(|| room_of(root, parent, location.file()));
             // looked at last, an instant before the rename
             if !is_publishable(root, parcel, std::mem::take(&mut looked))? {
                 return Ok(false);
@@ -308,7 +314,7 @@ impl Store {
                 renamed => renamed,
             };
             match renamed {
-                Ok(()) => return Ok(finish(root, parcel, temporary, previous)),
+                Ok(()) => return Ok(finish(root, writing, parcel, temporary, (previous, replaced))),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
                     writing.quarantine.take(parent, location.file(), "a folder in an entry's place");
@@ -365,8 +371,16 @@ fn is_publishable(root: &Root, parcel: &Parcel<'_>, looked: bool) -> Result<bool
     Ok(root.is_current())
 }
 
-/// After the rename: the published file stays open for the next put of its key, the one it replaced does not.
-fn finish(root: &Root, parcel: &Parcel<'_>, temporary: &mut Temporary<'_>, previous: Option<Kept>) -> bool {
+/// After the rename: the published file stays open for the next put of its key, the one it replaced does not; what that
+/// took, and what this takes, is counted.
+fn finish(
+    root: &Root,
+    writing: &Writing,
+    parcel: &Parcel<'_>,
+    temporary: &mut Temporary<'_>,
+    (previous, replaced): (Option<Kept>, Option<Occupied>),
+) -> bool {
+    root.count(writing, replaced, Some(Occupied::by(temporary.length())));
     if let Some(previous) = previous {
         root.disk().close(previous.file);
     }
@@ -385,7 +399,7 @@ fn is_pruned(root: &Root, parent: &Handle, moved: &Result<bool, Error>) -> bool 
 }
 
 /// Whether a lock was not got because its file could not be made on a full disk.
-fn lacks_room(error: &larder_lock::acquire::Error) -> bool {
+pub(super) fn lacks_room(error: &larder_lock::acquire::Error) -> bool {
     use io::ErrorKind as Kind;
     matches!(error, larder_lock::acquire::Error::Io { source, .. } if matches!(source.kind(), Kind::StorageFull | Kind::QuotaExceeded))
 }

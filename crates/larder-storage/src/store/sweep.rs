@@ -10,6 +10,7 @@ use larder_system::{Handle, Open, retry};
 use super::Store;
 use super::get::Read;
 use super::list::header_at;
+use super::place::room_of;
 use super::verify::Damage;
 use super::walk::{Found, Walk};
 use crate::failure::Context;
@@ -67,11 +68,15 @@ impl Store {
             let way = if is_entry_name(&damage.path) { name.to_owned() } else { format!("//way/{name}") };
             writing.locks.acquire(&way, Mode::Exclusive, &Wait::none())
         });
-        let taken = match guard {
-            // somebody is writing it at this moment: it will be whole, or found again
-            Some(Err(_)) => false,
-            _ => self.is_still_damaged(root, &damage.path) && writing.quarantine.take(&parent, &name, damage.reason),
-        };
+        // somebody is writing it at this moment: it will be whole, or found again
+        let is_busy = matches!(guard, Some(Err(_)));
+        let occupied = if is_entry_name(&damage.path) { room_of(root, &parent, &name) } else { None };
+        let taken = !is_busy
+            && self.is_still_damaged(root, &damage.path)
+            && writing.quarantine.take(&parent, &name, damage.reason);
+        if taken {
+            root.count(writing, occupied, None);
+        }
         root.disk().close(parent);
         taken
     }
@@ -97,7 +102,7 @@ fn is_entry_name(path: &Path) -> bool {
 }
 
 /// The folder of a found file, opened, and its name.
-fn open_parent(root: &Root, path: &Path) -> Option<(Handle, PathBuf)> {
+pub(super) fn open_parent(root: &Root, path: &Path) -> Option<(Handle, PathBuf)> {
     let entries = root.entries().ok().flatten()?;
     let name = PathBuf::from(path.file_name()?);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -106,7 +111,7 @@ fn open_parent(root: &Root, path: &Path) -> Option<(Handle, PathBuf)> {
 }
 
 /// Removes a folder that has nothing in it; a writer that needs it again makes it again.
-fn remove_if_empty(root: &Root, path: &Path) -> bool {
+pub(super) fn remove_if_empty(root: &Root, path: &Path) -> bool {
     let Some((parent, name)) = open_parent(root, path) else { return false };
     let removed: io::Result<()> = retry(|| root.disk().remove_folder(&parent, &name));
     root.disk().close(parent);
@@ -130,10 +135,12 @@ fn remove_if_gone(root: &Arc<Root>, writing: &Writing, path: &Path) -> Result<bo
         return Ok(false);
     }
     let Some((parent, name)) = open_parent(root, path) else { return Ok(false) };
+    let occupied = room_of(root, &parent, &name);
     let removed = retry(|| root.disk().remove_file(&parent, &name)).is_ok();
     root.disk().close(parent);
     if removed {
         let _ = guard.retire();
+        root.count(writing, occupied, None);
     }
     Ok(removed)
 }

@@ -1,6 +1,8 @@
 //! The operations that are killed, failed, frozen and cut off, with what may be seen before and after each.
 
-use larder_storage::{Durability, Invalidation, Metadata, Prefix, Put, Scope, Store, Tag, Wait, put};
+use larder_storage::{
+    Durability, Eviction, Invalidation, Metadata, Prefix, Put, Scope, Store, Summary, Tag, Wait, Worth, put,
+};
 
 use crate::place::{BOOT, Place, key};
 
@@ -310,6 +312,21 @@ pub(crate) fn tidying() -> Vec<Case> {
                 place.write("tmp", DEAD_WRITERS, b"left behind");
             },
             act: |store| store.sweep().into(),
+            changes: &[Change { key: OLD, old: Some("old"), new: Some("old") }],
+            ..tidy()
+        },
+        Case {
+            name: "eviction",
+            before: |_, other| {
+                store_old(other);
+                other.put(&key("junk/of/others"), b"x", &Put::new()).unwrap();
+            },
+            act: |store| {
+                let judge = |summary: &Summary| {
+                    if summary.key.as_str().starts_with("junk/") { Worth::Expendable } else { Worth::Kept }
+                };
+                store.evict(&Eviction::new(&judge).all_expendable()).into()
+            },
             changes: &[Change { key: OLD, old: Some("old"), new: Some("old") }],
             ..tidy()
         },

@@ -9,6 +9,7 @@ mod limits;
 mod marks;
 mod model;
 mod races;
+mod room;
 mod roots;
 mod shared;
 mod store;

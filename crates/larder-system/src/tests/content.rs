@@ -19,6 +19,7 @@ on_each_disk!(
     an_allocation_makes_a_file_that_long,
     syncs_reach_files_and_folders,
     metadata_tell_kind_length_and_links,
+    a_use_is_what_was_recorded,
     a_mode_is_set,
     reading_to_a_limit_tells_whether_there_is_more,
 );
@@ -165,6 +166,26 @@ fn metadata_tell_kind_length_and_links(disk: &dyn Disk) {
     let folder = disk.metadata(&root).unwrap();
     assert_eq!(folder.kind, Kind::Folder);
     assert!(!folder.is_same_file(&by_handle));
+}
+
+fn a_use_is_what_was_recorded(disk: &dyn Disk) {
+    let scratch = Scratch::new();
+    let root = scratch.root(disk);
+    let file = disk.open(&root, path("a"), Open::CREATE_NEW).unwrap();
+    write_all(disk, &file, &[b"abc"]).unwrap();
+    let before = disk.metadata(&file).unwrap();
+    for used_ns in [1_700_000_000_123_456_789, 1_600_000_000_000_000_000] {
+        disk.mark_used(&root, path("a"), used_ns).unwrap();
+        let (found, used) = disk.used_at(&root, path("a")).unwrap();
+        assert_eq!(used, used_ns);
+        assert_eq!((found.modified_ns, found.length, found.inode), (before.modified_ns, 3, before.inode));
+    }
+    let peeked = disk.open(&root, path("a"), Open::PEEK).unwrap();
+    let mut bytes = Vec::with_capacity(8);
+    disk.read(&peeked, &mut bytes).unwrap();
+    assert_eq!(bytes, b"abc");
+    assert!(disk.mark_used(&root, path("absent"), 1).is_err());
+    assert!(disk.mark_used(&root, path("a"), i128::MAX).is_err());
 }
 
 fn a_mode_is_set(disk: &dyn Disk) {

@@ -142,3 +142,22 @@ fn an_open_file_never_blocks() {
     let flags = rustix::fs::fcntl_getfl(file.file().unwrap()).unwrap();
     assert!(flags.contains(OFlags::NONBLOCK));
 }
+
+/// A time of use long before the last change would be overwritten by any read that counts.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_look_is_no_use() {
+    let scratch = Scratch::new();
+    for disk in [SystemDisk::new(), SystemDisk::walking()] {
+        let root = scratch.root(&disk);
+        let name = path(if disk.metadata_at(&root, path("a")).is_ok() { "b" } else { "a" });
+        let file = disk.open(&root, name, Open::CREATE_NEW).unwrap();
+        crate::write_all(&disk, &file, &[b"abc"]).unwrap();
+        disk.mark_used(&root, name, 1_600_000_000_000_000_000).unwrap();
+        let peeked = disk.open(&root, name, Open::PEEK).unwrap();
+        let mut bytes = Vec::with_capacity(8);
+        disk.read(&peeked, &mut bytes).unwrap();
+        assert_eq!(bytes, b"abc");
+        assert_eq!(disk.used_at(&root, name).unwrap().1, 1_600_000_000_000_000_000);
+    }
+}

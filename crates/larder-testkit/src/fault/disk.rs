@@ -356,6 +356,18 @@ impl Disk for FaultDisk {
         self.core.call(Operation::MetadataAt, Some(folder.join(name)), None, make)
     }
 
+    fn used_at(&self, at: &Handle, name: &Path) -> io::Result<(Metadata, i128)> {
+        let (at, folder) = watched(at)?;
+        let make = |_| self.core.inner.used_at(at, name);
+        self.core.call(Operation::MetadataAt, Some(folder.join(name)), None, make)
+    }
+
+    fn mark_used(&self, at: &Handle, name: &Path, used_ns: i128) -> io::Result<()> {
+        let (at, folder) = watched(at)?;
+        let make = |_| self.core.inner.mark_used(at, name, used_ns);
+        self.core.call(Operation::MarkUsed, Some(folder.join(name)), None, make)
+    }
+
     fn rename(&self, from_at: &Handle, from: &Path, to_at: &Handle, to: &Path, replace: Replace) -> io::Result<()> {
         let (from_at, from_folder) = watched(from_at)?;
         let (to_at, to_folder) = watched(to_at)?;

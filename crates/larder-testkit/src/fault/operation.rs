@@ -27,6 +27,7 @@ pub enum Operation {
     SyncData,
     Metadata,
     MetadataAt,
+    MarkUsed,
     Rename,
     Link,
     RemoveFile,
@@ -42,7 +43,7 @@ pub enum Operation {
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::OpenRoot,
         Self::MakeRoot,
         Self::RootMetadata,
@@ -61,6 +62,7 @@ impl Operation {
         Self::SyncData,
         Self::Metadata,
         Self::MetadataAt,
+        Self::MarkUsed,
         Self::Rename,
         Self::Link,
         Self::RemoveFile,
@@ -88,7 +90,7 @@ impl Operation {
             Self::Position | Self::SeekEnd | Self::Close => &[],
             Self::SetLength => &[ENOSPC, EDQUOT, EFBIG, EIO, EINTR],
             Self::Allocate => &[ENOSPC, EDQUOT, EFBIG, EOPNOTSUPP, ENOSYS, EIO, EINTR],
-            Self::SetMode | Self::SetModeAt => &[EPERM, EROFS, EIO],
+            Self::SetMode | Self::SetModeAt | Self::MarkUsed => &[EPERM, EROFS, EIO],
             Self::Sync | Self::SyncData => &[EIO, ENOSPC, EDQUOT, EINTR],
             Self::Metadata => &[EIO, ENOMEM, ESTALE],
             Self::Rename => &[ENOSPC, EDQUOT, EACCES, EROFS, EXDEV, EBUSY, ENOMEM, EIO],
@@ -120,6 +122,7 @@ impl Operation {
                 | Self::Allocate
                 | Self::SetMode
                 | Self::SetModeAt
+                | Self::MarkUsed
                 | Self::Sync
                 | Self::SyncData
                 | Self::Rename

@@ -314,6 +314,21 @@ impl Disk for SimDisk {
         metadata_of(&world, world.find(at.node, name)?.ok_or_else(|| error(ENOENT))?)
     }
 
+    fn used_at(&self, at: &Handle, name: &Path) -> io::Result<(Metadata, i128)> {
+        let (at, name) = (self.opened(at)?, name_of(name)?);
+        let world = self.shared.world();
+        let number = world.find(at.node, name)?.ok_or_else(|| error(ENOENT))?;
+        Ok((metadata_of(&world, number)?, world.node(number)?.used_ns))
+    }
+
+    fn mark_used(&self, at: &Handle, name: &Path, used_ns: i128) -> io::Result<()> {
+        let (at, name) = (self.opened(at)?, name_of(name)?);
+        let mut world = self.shared.world();
+        let number = world.find(at.node, name)?.ok_or_else(|| error(ENOENT))?;
+        world.node_mut(number)?.used_ns = used_ns;
+        Ok(())
+    }
+
     fn rename(&self, from_at: &Handle, from: &Path, to_at: &Handle, to: &Path, replace: Replace) -> io::Result<()> {
         let (from_at, to_at) = (self.opened(from_at)?, self.opened(to_at)?);
         let (from_name, to_name) = (name_of(from)?, name_of(to)?);

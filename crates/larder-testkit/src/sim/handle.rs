@@ -45,7 +45,7 @@ impl Opened {
     pub(super) fn need_writable(&self) -> io::Result<()> {
         match self.access {
             Access::ReadWrite | Access::Append => Ok(()),
-            Access::Read | Access::Folder => Err(error(EBADF)),
+            Access::Read | Access::Peek | Access::Folder => Err(error(EBADF)),
         }
     }
 
@@ -175,7 +175,7 @@ pub(super) fn check_access(world: &World, node: u64, access: Access) -> io::Resu
     match access {
         Access::Folder => node.folder().map(|_| ()),
         Access::ReadWrite | Access::Append => node.file().map(|_| ()),
-        Access::Read => Ok(()),
+        Access::Read | Access::Peek => Ok(()),
     }
 }
 

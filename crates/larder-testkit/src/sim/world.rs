@@ -31,6 +31,7 @@ pub(super) struct Node {
     pub(super) opens: u64,
     pub(super) modified_ns: i128,
     pub(super) changed_ns: i128,
+    pub(super) used_ns: i128,
     /// Which open handles hold its lock shared.
     pub(super) shared: BTreeSet<u64>,
     /// Which open handle holds it alone.
@@ -103,7 +104,17 @@ impl Change {
 impl Node {
     pub(super) fn new(body: Body, mode: u32, now_ns: i128) -> Self {
         let (shared, exclusive) = (BTreeSet::new(), None);
-        Self { body, mode, links: 0, opens: 0, modified_ns: now_ns, changed_ns: now_ns, shared, exclusive }
+        Self {
+            body,
+            mode,
+            links: 0,
+            opens: 0,
+            modified_ns: now_ns,
+            changed_ns: now_ns,
+            used_ns: now_ns,
+            shared,
+            exclusive,
+        }
     }
 
     pub(super) fn file(&self) -> io::Result<&FileBody> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use larder_staleness::Backoff;
-use larder_storage::{Metadata, Scope};
+use larder_storage::{Metadata, Scope, Worth};
 use larder_testkit::{Child, Scratch, VirtualClock};
 use larder_upstream::{Class, Exit, Failure, Flights, Terms, Turn};
 
@@ -241,4 +241,38 @@ fn a_success_after_a_remembered_failure_replaces_it() {
     flight.fail(&Failure::new(Class::Absent, "no such page"), None);
     assert_eq!(failed(waiter.end()), (Failure::new(Class::Absent, "no such page"), false));
     led(begin(&flights, "docs/a", &long())).land();
+}
+
+#[test]
+fn a_last_good_copy_is_precious_while_its_upstream_fails_and_nothing_when_it_is_kept_no_longer() {
+    let (scratch, clock) = (Scratch::new("worth"), Arc::new(VirtualClock::new()));
+    let flights = by(Arc::clone(&clock) as _, &scratch);
+    let policy = larder_staleness::Policy::fresh_for(Duration::from_secs(60));
+    let life = larder_staleness::Life::new(larder_system::Clock::wall(&*clock), &policy, Duration::ZERO);
+    let metadata = larder_upstream::About::new(life).metadata(&[]).unwrap();
+    let put = larder_storage::Put::new().metadata(metadata);
+    flights.store().put(&key("docs/a"), b"a", &put).unwrap();
+    flights.store().put(&key("docs/b"), b"b", &put).unwrap();
+    // the copy is stale, for all that this caller knows
+    let lead = |name: &str| match flights.begin(&key(name), &long(), || Ok(None::<()>)).unwrap() {
+        Turn::Lead(flight) => flight,
+        other => panic!("not the lead: {other:?}"),
+    };
+    let worth = |name: &str| {
+        let all = flights.store().list(&"docs/".parse().unwrap()).unwrap();
+        let summary = all.map(Result::unwrap).find(|summary| summary.key.as_str() == name).unwrap();
+        flights.worth(&summary)
+    };
+    assert_eq!([worth("docs/a"), worth("docs/b")], [Worth::Kept; 2]);
+    lead("docs/a").fail(&Failure::new(Class::Unavailable, "down"), Some(Duration::from_secs(5)));
+    lead("docs/b").fail(&Failure::new(Class::Absent, "gone"), Some(Duration::from_secs(5)));
+    assert_eq!([worth("docs/a"), worth("docs/b")], [Worth::Precious, Worth::Kept]);
+    // nobody has asked since: it is failing as far as anybody knows
+    clock.advance_monotonic(Duration::from_secs(5));
+    assert_eq!(worth("docs/a"), Worth::Precious);
+    lead("docs/a").land();
+    assert_eq!(worth("docs/a"), Worth::Kept);
+    lead("docs/a").fail(&Failure::new(Class::Unavailable, "down"), Some(Duration::from_secs(5)));
+    clock.advance_wall(Duration::from_secs(400 * 86_400));
+    assert_eq!([worth("docs/a"), worth("docs/b")], [Worth::Expendable; 2]);
 }

@@ -38,6 +38,8 @@ pub struct Totals {
     pub not_stored: u64,
     /// [`Counter::Invalidations`].
     pub invalidations: u64,
+    /// [`Counter::Evictions`].
+    pub evictions: u64,
     /// [`Counter::BytesServed`].
     pub bytes_served: u64,
     /// What a newer version counts.

@@ -69,6 +69,8 @@ counters! {
     NotStored => not_stored,
     /// Invalidations that were recorded.
     Invalidations => invalidations,
+    /// Documents that were removed to make room, or because nobody needs them any more.
+    Evictions => evictions,
     /// Bytes of documents that were given out.
     BytesServed => bytes_served,
 }

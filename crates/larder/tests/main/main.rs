@@ -3,6 +3,7 @@
 
 mod agreement;
 mod answers;
+mod bounds;
 mod coherence;
 mod counters;
 mod elsewhere;

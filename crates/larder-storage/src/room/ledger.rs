@@ -1,0 +1,337 @@
+//! The sum of all processes, in a file of 64 bytes, and what this one has not added to it yet.
+//!
+//! | offset | bytes | what |
+//! |---|---|---|
+//! | 0 | 8 | `larder\nr` |
+//! | 8 | 2 | format version, little-endian as all numbers |
+//! | 10 | 6 | zero |
+//! | 16 | 16 | the boot in which it was counted; zero where boots cannot be told apart |
+//! | 32 | 8 | bytes |
+//! | 40 | 8 | entries |
+//! | 48 | 8 | when somebody last looked at all entries, in milliseconds of that boot's monotonic clock |
+//! | 56 | 8 | XXH3-64 of the 56 bytes before |
+
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use larder_lock::{Locks, Mode, Wait};
+use larder_system::{Clock, Disk, Handle, Open, retry, write_all_at};
+
+use super::{Bounds, Occupied, Pressure};
+use crate::folder;
+
+/// The folder that the file shares with other ledgers of the root.
+const FOLDER: &str = "ledger";
+const FILE: &str = "room";
+/// Whoever holds it adds to the file, for microseconds.
+const LOCK: &str = "//room/sum";
+const LENGTH: usize = 64;
+const MAGIC: &[u8; 8] = b"larder\nr";
+const VERSION: u16 = 1;
+/// What stands for a sum that nobody has counted.
+const UNKNOWN: u64 = u64::MAX;
+
+/// What all processes have stored, as last seen, and what this one has stored since.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    bounds: Bounds,
+    /// Stored and removed by this process, and not in the file yet.
+    bytes: AtomicI64,
+    entries: AtomicI64,
+    /// As last read from the file, or [`UNKNOWN`].
+    known_bytes: AtomicU64,
+    known_entries: AtomicU64,
+    file: Mutex<Option<Handle>>,
+}
+
+/// By what the file is reached.
+pub(crate) struct Reach<'a> {
+    pub(crate) disk: &'a dyn Disk,
+    pub(crate) clock: &'a dyn Clock,
+    pub(crate) root: &'a Handle,
+    pub(crate) locks: &'a Locks,
+}
+
+impl Ledger {
+    pub(crate) fn new(bounds: Bounds) -> Self {
+        Self {
+            bounds,
+            bytes: AtomicI64::new(0),
+            entries: AtomicI64::new(0),
+            known_bytes: AtomicU64::new(UNKNOWN),
+            known_entries: AtomicU64::new(UNKNOWN),
+            file: Mutex::new(None),
+        }
+    }
+
+    /// One file came in the place of what was there; returns whether it is time to [`settle`](Self::settle).
+    pub(crate) fn replace(&self, old: Option<Occupied>, new: Option<Occupied>) -> bool {
+        let (old, new) = (old.unwrap_or_default(), new.unwrap_or_default());
+        let bytes = signed(new.bytes) - signed(old.bytes);
+        let entries = signed(new.entries) - signed(old.entries);
+        let bytes = self.bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        let entries = self.entries.fetch_add(entries, Ordering::Relaxed).saturating_add(entries);
+        let grain = self.bounds.grain();
+        bytes.unsigned_abs() > grain.bytes || entries.unsigned_abs() > grain.entries
+    }
+
+    /// Adds what this process has stored and removed to the sum of all, and learns that. Whatever fails, and a sum that
+    /// somebody else is adding to beyond `wait`, leaves it for the next time.
+    pub(crate) fn settle(&self, reach: &Reach<'_>, wait: &Wait) -> Option<Occupied> {
+        let (bytes, entries) = (self.bytes.swap(0, Ordering::Relaxed), self.entries.swap(0, Ordering::Relaxed));
+        let settled = self.with_sum(reach, wait, Looked::Before, |sum| {
+            sum.map(|sum| Occupied { bytes: add(sum.bytes, bytes), entries: add(sum.entries, entries) })
+        });
+        match settled {
+            // what nobody has counted yet will be counted as it is
+            Ok(sum) => sum,
+            Err(error) => {
+                tracing::debug!(%error, "what was stored will be added to the sum later");
+                self.bytes.fetch_add(bytes, Ordering::Relaxed);
+                self.entries.fetch_add(entries, Ordering::Relaxed);
+                self.occupied()
+            }
+        }
+    }
+
+    /// Sets the sum right: `found` is what somebody has seen who looked at all entries, and `began` what the sum was when
+    /// he began. What came since may have been seen or not: it counts, so that the sum is rather too large than too small.
+    pub(crate) fn correct(&self, reach: &Reach<'_>, found: Occupied, began: Option<Occupied>) {
+        let corrected = self.with_sum(reach, &Wait::up_to(CORRECT_WAIT), Looked::Now, |sum| {
+            let since = match (sum, began) {
+                (Some(sum), Some(began)) => sum.minus(began),
+                _ => Occupied::default(),
+            };
+            Some(found.plus(since))
+        });
+        if let Err(error) = corrected {
+            tracing::debug!(%error, "the sum of what is stored could not be set right");
+            self.know(Some(found));
+        }
+    }
+
+    /// What all processes have stored, as far as this one knows; `None` when nobody has counted.
+    pub(crate) fn occupied(&self) -> Option<Occupied> {
+        let (bytes, entries) = (self.known_bytes.load(Ordering::Relaxed), self.known_entries.load(Ordering::Relaxed));
+        (bytes != UNKNOWN).then(|| Occupied {
+            bytes: add(bytes, self.bytes.load(Ordering::Relaxed)),
+            entries: add(entries, self.entries.load(Ordering::Relaxed)),
+        })
+    }
+
+    pub(crate) fn pressure(&self) -> Pressure {
+        match self.occupied() {
+            _ if self.bounds == Bounds::UNLIMITED => Pressure::None,
+            None => Pressure::Unknown,
+            Some(occupied) if self.bounds.high_water().are_exceeded_by(&occupied) => Pressure::FarOver,
+            Some(occupied) if self.bounds.are_exceeded_by(&occupied) => Pressure::Over,
+            Some(_) => Pressure::None,
+        }
+    }
+
+    /// Replaces the sum in the file by what `change` makes of it, under the lock; returns what is there then.
+    fn with_sum(
+        &self,
+        reach: &Reach<'_>,
+        wait: &Wait,
+        looked: Looked,
+        change: impl FnOnce(Option<Occupied>) -> Option<Occupied>,
+    ) -> io::Result<Option<Occupied>> {
+        let _guard = reach.locks.acquire(LOCK, Mode::Exclusive, wait).map_err(io::Error::other)?;
+        let mut slot = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = match slot.take() {
+            Some(file) => file,
+            None => open(reach)?,
+        };
+        let boot = reach.clock.boot().map_or(0, larder_system::Boot::number);
+        let now_ms = u64::try_from(reach.clock.monotonic().as_millis()).unwrap_or(u64::MAX);
+        let changed = read(reach.disk, &file, boot).and_then(|read| {
+            let sum = match read {
+                Found::Newer => return Ok(None),
+                Found::Sum(sum) if sum.is_believed(now_ms) => Some(sum),
+                Found::Sum(_) | Found::Nothing => None,
+            };
+            let looked_ms = match (looked, sum) {
+                (Looked::Before, Some(sum)) => sum.looked_ms,
+                _ => now_ms,
+            };
+            let new = change(sum.map(|sum| sum.occupied)).map(|occupied| Sum { occupied, looked_ms });
+            if new != sum
+                && let Some(new) = new
+            {
+                write_all_at(reach.disk, &file, &encode(new, boot), 0)?;
+            }
+            Ok(new.map(|new| new.occupied))
+        });
+        match changed {
+            Ok(sum) => {
+                *slot = Some(file);
+                self.know(sum);
+                Ok(sum)
+            }
+            Err(error) => {
+                reach.disk.close(file);
+                Err(error)
+            }
+        }
+    }
+
+    fn know(&self, sum: Option<Occupied>) {
+        let (bytes, entries) = sum.map_or((UNKNOWN, UNKNOWN), |sum| (sum.bytes, sum.entries));
+        self.known_bytes.store(bytes, Ordering::Relaxed);
+        self.known_entries.store(entries, Ordering::Relaxed);
+    }
+}
+
+/// How long a sum is believed since somebody looked at all entries: what processes that were killed had not added is missing
+/// from it, a thousandth of the bounds for each.
+const BELIEVED_MS: u64 = 3_600_000;
+/// How long whoever has looked at all entries waits for the lock.
+const CORRECT_WAIT: std::time::Duration = std::time::Duration::from_millis(100);
+
+fn signed(size: u64) -> i64 {
+    i64::try_from(size).unwrap_or(i64::MAX)
+}
+
+/// A sum never falls below nothing, whatever was counted twice.
+fn add(sum: u64, change: i64) -> u64 {
+    sum.saturating_add_signed(change).min(UNKNOWN - 1)
+}
+
+fn open(reach: &Reach<'_>) -> io::Result<Handle> {
+    let folder = folder::open_or_make(reach.disk, reach.root, Path::new(FOLDER), false)?;
+    let file = retry(|| reach.disk.open(&folder, Path::new(FILE), Open::CREATE_OR_OPEN));
+    reach.disk.close(folder);
+    file
+}
+
+/// Whether whoever replaces the sum has looked at all entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Looked {
+    Before,
+    Now,
+}
+
+/// What the file says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Sum {
+    occupied: Occupied,
+    looked_ms: u64,
+}
+
+impl Sum {
+    /// A look that is in the future was in another boot.
+    const fn is_believed(&self, now_ms: u64) -> bool {
+        match now_ms.checked_sub(self.looked_ms) {
+            Some(age) => age < BELIEVED_MS,
+            None => false,
+        }
+    }
+}
+
+/// What is in the file.
+enum Found {
+    Sum(Sum),
+    /// Nothing, or nothing that can be read.
+    Nothing,
+    /// What only a newer larder knows, which is left alone.
+    Newer,
+}
+
+fn read(disk: &dyn Disk, file: &Handle, boot: u128) -> io::Result<Found> {
+    let mut bytes = [0; LENGTH];
+    let length = retry(|| disk.read_at(file, &mut bytes, 0))?;
+    if length >= 10 && bytes.starts_with(MAGIC) && version(&bytes) > VERSION {
+        return Ok(Found::Newer);
+    }
+    let sum = if length == LENGTH { decode(&bytes, boot) } else { None };
+    Ok(sum.map_or(Found::Nothing, Found::Sum))
+}
+
+fn version(bytes: &[u8; LENGTH]) -> u16 {
+    let [.., low, high] = bytes.first_chunk::<10>().copied().unwrap_or_default();
+    u16::from_le_bytes([low, high])
+}
+
+fn encode(sum: Sum, boot: u128) -> [u8; LENGTH] {
+    let mut bytes = [0; LENGTH];
+    let mut put = |at: usize, part: &[u8]| {
+        if let Some(place) = bytes.get_mut(at..at + part.len()) {
+            place.copy_from_slice(part);
+        }
+    };
+    put(0, MAGIC);
+    put(8, &VERSION.to_le_bytes());
+    put(16, &boot.to_le_bytes());
+    put(32, &sum.occupied.bytes.to_le_bytes());
+    put(40, &sum.occupied.entries.to_le_bytes());
+    put(48, &sum.looked_ms.to_le_bytes());
+    let (content, checksum) = bytes.split_at_mut(LENGTH - 8);
+    checksum.copy_from_slice(&twox_hash::XxHash3_64::oneshot(content).to_le_bytes());
+    bytes
+}
+
+fn decode(bytes: &[u8; LENGTH], boot: u128) -> Option<Sum> {
+    let number = |at: usize| {
+        let part = bytes.get(at..at + 8).and_then(|part| part.try_into().ok());
+        part.map(u64::from_le_bytes)
+    };
+    let occupied = Occupied { bytes: number(32)?, entries: number(40)? };
+    let sum = Sum { occupied, looked_ms: number(48)? };
+    (occupied.bytes != UNKNOWN && encode(sum, boot) == *bytes).then_some(sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SUM: Sum = Sum { occupied: Occupied { bytes: 8192, entries: 2 }, looked_ms: 1_000 };
+
+    #[test]
+    fn a_sum_comes_back_in_its_boot_only() {
+        let bytes = encode(SUM, 7);
+        assert_eq!(decode(&bytes, 7), Some(SUM));
+        assert_eq!(decode(&bytes, 8), None);
+    }
+
+    #[test]
+    fn a_sum_is_believed_for_an_hour_and_not_before_it_was_made() {
+        for (now_ms, is_believed) in [(999, false), (1_000, true), (3_600_999, true), (3_601_000, false)] {
+            assert_eq!(SUM.is_believed(now_ms), is_believed, "{now_ms}");
+        }
+    }
+
+    #[test]
+    fn a_flipped_bit_is_no_sum() {
+        for bit in 0..LENGTH * 8 {
+            let mut bytes = encode(SUM, 7);
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(decode(&bytes, 7), None, "bit {bit}");
+        }
+        assert_eq!(decode(&[0; LENGTH], 0), None);
+    }
+
+    #[test]
+    fn what_was_removed_twice_does_not_become_immense() {
+        assert_eq!(add(4096, -8192), 0);
+        assert_eq!(add(u64::MAX - 1, 8192), UNKNOWN - 1);
+    }
+
+    #[test]
+    fn pressure_is_told_by_the_sum_and_what_was_added_since() {
+        let ledger = Ledger::new(Bounds { bytes: 100 * 4096, entries: 100 });
+        assert_eq!(ledger.pressure(), Pressure::Unknown);
+        ledger.know(Some(Occupied { bytes: 50 * 4096, entries: 99 }));
+        assert_eq!(ledger.pressure(), Pressure::None);
+        assert!(ledger.replace(None, Some(Occupied::by(1))));
+        assert_eq!(ledger.pressure(), Pressure::None);
+        ledger.replace(None, Some(Occupied::by(1)));
+        assert_eq!(ledger.pressure(), Pressure::Over);
+        ledger.replace(None, Some(Occupied::by(60 * 4096)));
+        assert_eq!(ledger.pressure(), Pressure::FarOver);
+        ledger.replace(Some(Occupied::by(60 * 4096)), None);
+        assert_eq!(ledger.pressure(), Pressure::Over);
+    }
+}
