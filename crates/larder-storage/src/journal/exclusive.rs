@@ -37,6 +37,37 @@ impl std::fmt::Debug for Exclusive<'_> {
     }
 }
 
+/// Records that are in the journal, seen by followers, and not yet durable.
+#[must_use = "they may be lost with the power until this is synced"]
+pub struct Ahead<'a> {
+    shared: &'a Shared,
+    log: Arc<Log>,
+    appended: Appended,
+}
+
+impl Ahead<'_> {
+    /// Where they are.
+    pub const fn appended(&self) -> &Appended {
+        &self.appended
+    }
+
+    /// Makes them durable, by a sync that other threads of this process may share. To be called when the lock was let go.
+    /// After a compaction of the journal there is no need to: it has synced what it kept.
+    ///
+    /// # Errors
+    /// [`append::Error::NotDurable`].
+    pub fn sync(self) -> Result<Appended, append::Error> {
+        append::sync(self.shared, &self.log, &self.appended)?;
+        Ok(self.appended)
+    }
+}
+
+impl std::fmt::Debug for Ahead<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ahead").field("appended", &self.appended).finish_non_exhaustive()
+    }
+}
+
 impl<'a> Exclusive<'a> {
     pub(super) fn new(shared: &'a Shared, tail: MutexGuard<'a, Option<Tail>>, guard: Guard, locked: Duration) -> Self {
         Self { shared, tail, guard, locked }
@@ -65,6 +96,13 @@ impl<'a> Exclusive<'a> {
             append::sync(self.shared, &log, &appended)?;
         }
         Ok(appended)
+    }
+
+    /// The same, with the sync left for later: when the lock is let go, so that it delays no other process.
+    pub fn append_ahead<R: AsRef<[u8]>>(&mut self, records: &[R]) -> Result<Ahead<'a>, append::Error> {
+        let body = append::body_of(self.shared, records)?;
+        let (appended, log) = self.write(body, Durability::Synced)?;
+        Ok(Ahead { shared: self.shared, log, appended })
     }
 
     /// Makes durable all that was appended so far, by whomever.

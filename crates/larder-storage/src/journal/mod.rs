@@ -77,7 +77,7 @@ use larder_system::{Clock, Disk, Handle};
 
 pub use append::Appended;
 pub use compact::Compacted;
-pub use exclusive::Exclusive;
+pub use exclusive::{Ahead, Exclusive};
 pub use follow::{Event, Follower, Polled};
 pub use layout::{BATCH_LENGTH_MAX, BATCH_RECORDS_MAX, Origin, RECORD_LENGTH_MAX};
 

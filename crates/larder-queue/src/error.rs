@@ -1,0 +1,69 @@
+//! Why something was not done.
+
+use std::io;
+
+use camino::Utf8PathBuf;
+use larder_storage::journal::{self, append, follow, reach};
+
+use crate::task;
+
+/// Why something was not done. Unless an error says otherwise, the queue is as it was.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A task that cannot be.
+    #[error(transparent)]
+    Task(#[from] task::Error),
+    /// It was not written; [`append::Error::NotDurable`]: it was, and is perhaps not for good.
+    #[error(transparent)]
+    Append(#[from] append::Error),
+    /// The queue cannot be locked or written.
+    #[error(transparent)]
+    Reach(#[from] reach::Error),
+    /// It cannot be read.
+    #[error(transparent)]
+    Follow(#[from] follow::Error),
+    /// It cannot be shortened.
+    #[error(transparent)]
+    Compact(#[from] journal::compact::Error),
+    /// The journal cannot be named.
+    #[error(transparent)]
+    Journal(#[from] journal::Error),
+    /// The queue's folder cannot be opened or made.
+    #[error("cannot {action} {path}")]
+    Folder {
+        /// What was being done.
+        action: &'static str,
+        /// The folder.
+        path: Utf8PathBuf,
+        /// The system's error.
+        #[source]
+        source: io::Error,
+    },
+    /// The queue's locks cannot be used.
+    #[error("the locks in {path} cannot be used")]
+    Locks {
+        /// Their folder.
+        path: Utf8PathBuf,
+        /// Why.
+        #[source]
+        source: larder_lock::open::Error,
+    },
+    /// A worker cannot show that it lives.
+    #[error("the worker cannot take the lock that shows that it lives")]
+    Worker {
+        /// Why.
+        #[source]
+        source: larder_lock::acquire::Error,
+    },
+    /// The system has no random number for a worker's identity.
+    #[error("the system has no random number to tell this worker from others")]
+    Identity {
+        /// The system's error.
+        #[source]
+        source: io::Error,
+    },
+    /// There is more to read than one look goes through.
+    #[error("the queue does not come to an end: somebody writes faster than it is read; try again")]
+    Endless,
+}
