@@ -16,16 +16,16 @@ pub enum Error {
     Task(#[from] task::Error),
     /// It was not written; [`append::Error::NotDurable`]: it was, and is perhaps not for good.
     #[error(transparent)]
-    Append(#[from] append::Error),
+    Append(Box<append::Error>),
     /// The queue cannot be locked or written.
     #[error(transparent)]
-    Reach(#[from] reach::Error),
+    Reach(Box<reach::Error>),
     /// It cannot be read.
     #[error(transparent)]
     Follow(#[from] follow::Error),
     /// It cannot be shortened.
     #[error(transparent)]
-    Compact(#[from] journal::compact::Error),
+    Compact(Box<journal::compact::Error>),
     /// The journal cannot be named.
     #[error(transparent)]
     Journal(#[from] journal::Error),
@@ -47,14 +47,14 @@ pub enum Error {
         path: Utf8PathBuf,
         /// Why.
         #[source]
-        source: larder_lock::open::Error,
+        source: Box<larder_lock::open::Error>,
     },
     /// A worker cannot show that it lives.
     #[error("the worker cannot take the lock that shows that it lives")]
     Worker {
         /// Why.
         #[source]
-        source: larder_lock::acquire::Error,
+        source: Box<larder_lock::acquire::Error>,
     },
     /// The system has no random number for a worker's identity.
     #[error("the system has no random number to tell this worker from others")]
@@ -66,4 +66,27 @@ pub enum Error {
     /// There is more to read than one look goes through.
     #[error("the queue does not come to an end: somebody writes faster than it is read; try again")]
     Endless,
+}
+
+macro_rules! boxed {
+    ($($error:ty => $variant:ident,)+) => {$(
+        impl From<$error> for Error {
+            fn from(error: $error) -> Self {
+                Self::$variant(Box::new(error))
+            }
+        }
+    )+};
+}
+
+boxed! {
+    append::Error => Append,
+    reach::Error => Reach,
+    journal::compact::Error => Compact,
+}
+
+impl Error {
+    /// Whether the records are in the queue all the same, seen by everybody, and only not known to survive loss of power.
+    pub fn is_not_durable(&self) -> bool {
+        matches!(self, Self::Append(error) if matches!(**error, append::Error::NotDurable { .. }))
+    }
 }

@@ -1,6 +1,6 @@
 //! Following the journal: the tasks as far as its records have been read.
 
-use larder_storage::journal::{Appended, Event, Exclusive, Follower};
+use larder_storage::journal::{Appended, Event, Exclusive, Follower, Journal};
 
 use crate::error::Error;
 use crate::hold::Now;
@@ -22,6 +22,11 @@ pub(crate) struct Fold {
 impl Fold {
     pub(crate) fn new(follower: Follower) -> Self {
         Self { follower, state: State::default(), lost: 0 }
+    }
+
+    /// From the beginning, in the file that has the name now.
+    pub(crate) fn restart(&mut self, journal: &Journal) {
+        (self.follower, self.state) = (journal.follow(), State::default());
     }
 
     /// Everything that is there, without the lock.

@@ -137,7 +137,7 @@ impl Opened {
         let (exclusive, now) = (self.journal.exclusive(wait)?, self.now());
         let mut fold = self.fold();
         fold.catch_up(&exclusive, &now)?;
-        if compact::is_due(exclusive.length(), &fold) { compact::run(exclusive, &fold) } else { Ok(()) }
+        if compact::is_due(exclusive.length(), &fold) { compact::run(self, exclusive, &mut fold) } else { Ok(()) }
     }
 }
 
@@ -154,12 +154,7 @@ impl Queue {
     }
 
     /// The same with other options, on another disk, by another clock.
-    pub fn open_with(
-        path: impl AsRef<Utf8Path>,
-        options: Options,
-        disk: Arc<dyn Disk>,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
+    pub fn open_with(path: impl AsRef<Utf8Path>, options: Options, disk: Arc<dyn Disk>, clock: Arc<dyn Clock>) -> Self {
         // a relative path would mean another folder once the process changes its own
         let path = camino::absolute_utf8(path.as_ref()).unwrap_or_else(|_| path.as_ref().to_owned());
         let place = Place::Own(Own { path, disk, clock, opened: OnceLock::new() });
@@ -300,13 +295,14 @@ impl Queue {
                 let is_dead = |key: &&Arc<str>| entries.get(*key).is_some_and(crate::state::Entry::is_dead);
                 entries.keys().filter(is_dead).cloned().collect()
             }
-            Selection::Keys(keys) => {
-                keys.iter().filter_map(|key| entries.get_key_value(key.as_str()).map(|(key, _)| Arc::clone(key))).collect()
-            }
+            Selection::Keys(keys) => keys
+                .iter()
+                .filter_map(|key| entries.get_key_value(key.as_str()).map(|(key, _)| Arc::clone(key)))
+                .collect(),
         };
         let records = records(&fold, keys);
         let count = records.len() as u64;
-        worker::finish(exclusive, fold, records, Durability::Synced, &now)?;
+        worker::finish(opened, exclusive, fold, records, Durability::Synced, &now)?;
         Ok(count)
     }
 }
@@ -366,7 +362,7 @@ impl Own {
         let (disk, clock, at) = (Arc::clone(&self.disk), Arc::clone(&self.clock), self.path.join(LOCKS));
         let how = larder_lock::Options::new().record_holder(false).kept_descriptors(KEPT_DESCRIPTORS);
         let locks = Locks::open_with(Arc::clone(&disk), Arc::clone(&clock), &at, how);
-        let locks = locks.map_err(|source| Error::Locks { path: at, source })?;
+        let locks = locks.map_err(|source| Error::Locks { path: at, source: Box::new(source) })?;
         let opened = Opened::new(Home { disk, clock, folder: Arc::new(folder), locks }, options)?;
         Ok(self.opened.get_or_init(|| opened))
     }

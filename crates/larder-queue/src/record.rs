@@ -244,12 +244,18 @@ mod tests {
         let of = || Of { key: "a".into(), worker: 9, token: 4 };
         let failed = |lost| Failed { of: of(), error: Some("no".into()), hold: Some(lease), dead: false, lost };
         for (record, text) in [
-            (Record::add(Spec::of(&task, 5)), r#""add":{"key":"a/b","priority":5,"due":7,"added":5,"reason":"why","payload":{"x":1}}"#),
+            (
+                Record::add(Spec::of(&task, 5)),
+                r#""add":{"key":"a/b","priority":5,"due":7,"added":5,"reason":"why","payload":{"x":1}}"#,
+            ),
             (
                 Record { claim: Some(Claim { key: "a".into(), worker: 9, name: "w".into(), lease }), ..Record::new() },
                 r#""claim":{"key":"a","worker":9,"name":"w","lease":{"start":3,"length":60000}}"#,
             ),
-            (Record { beat: Some(Beat { worker: 9, lease }), ..Record::new() }, r#""beat":{"worker":9,"lease":{"start":3,"length":60000}}"#),
+            (
+                Record { beat: Some(Beat { worker: 9, lease }), ..Record::new() },
+                r#""beat":{"worker":9,"lease":{"start":3,"length":60000}}"#,
+            ),
             (Record { done: Some(of()), ..Record::new() }, r#""done":{"key":"a","worker":9,"token":4}"#),
             (
                 Record { failed: Some(failed(false)), ..Record::new() },
@@ -271,9 +277,9 @@ mod tests {
         let bytes = br#"{"queue":1,"add":{"key":"a","priority":5,"due":1,"added":1,"colour":{"r":[1,2]}}}"#;
         let record = Record::decode(bytes).unwrap();
         assert_eq!(String::from_utf8_lossy(&record.encode()), String::from_utf8_lossy(bytes));
-        let mut spec = record.add.unwrap();
-        spec.merge(super::tests::spec("a"));
-        assert_eq!(spec.others.len(), 1);
+        let mut merged = record.add.unwrap();
+        merged.merge(spec("a"));
+        assert_eq!(merged.others.len(), 1);
     }
 
     #[test]

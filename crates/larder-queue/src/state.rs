@@ -157,7 +157,7 @@ impl State {
                     });
                 }
             }
-            Record { done: Some(of), .. } => self.end(&of, now, |entry| entry.begin_again()),
+            Record { done: Some(of), .. } => self.end(&of, now, Entry::begin_again),
             Record { failed: Some(failed), .. } => self.failed(failed, sequence, now),
             Record { release: Some(of), .. } => self.end(&of, now, |entry| {
                 if let Some(Again { spec, .. }) = entry.again.take() {

@@ -203,8 +203,7 @@ pub(crate) fn cut(text: &str, bytes_max: usize) -> &str {
 
 /// Milliseconds since 1970; what is before that is 0, what is beyond counting the last moment that is not.
 pub(crate) fn ms_of(at: SystemTime) -> u64 {
-    at.duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    at.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// The moment of so many milliseconds since 1970; the last that the system can tell, where that is beyond it.

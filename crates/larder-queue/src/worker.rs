@@ -59,7 +59,7 @@ pub(crate) fn begin(queue: &Queue, name: &str) -> Result<Worker, Error> {
                 return Ok(Worker { queue: queue.clone(), id, name, seen: Mutex::default(), alive: Some(alive) });
             }
             Err(error) if error.is_contention() => {}
-            Err(source) => return Err(Error::Worker { source }),
+            Err(source) => return Err(Error::Worker { source: Box::new(source) }),
         }
     }
     Err(Error::Identity { source: std::io::ErrorKind::AlreadyExists.into() })
@@ -111,7 +111,7 @@ impl Worker {
         if claims.is_empty() {
             return Ok(claims);
         }
-        let first = finish(exclusive, fold, records, Durability::Unsynced, &now)?;
+        let first = finish(opened, exclusive, fold, records, Durability::Unsynced, &now)?;
         for (claim, token) in claims.iter_mut().zip(first..) {
             claim.token = token;
         }
@@ -160,7 +160,7 @@ impl Worker {
         }
         let lease = Hold::from(&now, self.queue.shared.options.lease);
         let beat = Record { beat: Some(Beat { worker: self.id, lease }), ..Record::new() };
-        finish(exclusive, fold, vec![beat], Durability::Unsynced, &now).map(drop)
+        finish(opened, exclusive, fold, vec![beat], Durability::Unsynced, &now).map(drop)
     }
 
     /// The task is done, durably: unless it was added again meanwhile, it is gone.
@@ -243,7 +243,7 @@ impl Worker {
             });
         }
         let durability = if matches!(end, End::Released) { Durability::Unsynced } else { Durability::Synced };
-        finish(exclusive, fold, records, durability, &now)?;
+        finish(opened, exclusive, fold, records, durability, &now)?;
         Ok(lost)
     }
 
@@ -258,15 +258,18 @@ impl Worker {
         keys.sort_unstable();
         keys.dedup();
         let entries = keys.iter().filter_map(|key| fold.state.entries.get(key));
-        entries.filter_map(|entry| entry.claim.as_ref().map(|claim| (entry, claim))).map(|(entry, claim)| {
-            let of = record::Of { key: entry.spec.key.clone(), worker: claim.worker, token: claim.token };
-            let losses = entry.losses.saturating_add(1);
-            let dead = losses >= self.queue.shared.options.losses_max;
-            let hold = (!dead && losses > LOSSES_FREE).then(|| Hold::from(now, back_off(losses - LOSSES_FREE)));
-            let error = format!("its worker, {}, died or was silent for longer than its lease", claim.name);
-            let error = Some(cut(&error, ERROR_BYTES_MAX).into());
-            Record { failed: Some(Failed { of, error, hold, dead, lost: true }), ..Record::new() }
-        }).collect()
+        entries
+            .filter_map(|entry| entry.claim.as_ref().map(|claim| (entry, claim)))
+            .map(|(entry, claim)| {
+                let of = record::Of { key: entry.spec.key.clone(), worker: claim.worker, token: claim.token };
+                let losses = entry.losses.saturating_add(1);
+                let dead = losses >= self.queue.shared.options.losses_max;
+                let hold = (!dead && losses > LOSSES_FREE).then(|| Hold::from(now, back_off(losses - LOSSES_FREE)));
+                let error = format!("its worker, {}, died or was silent for longer than its lease", claim.name);
+                let error = Some(cut(&error, ERROR_BYTES_MAX).into());
+                Record { failed: Some(Failed { of, error, hold, dead, lost: true }), ..Record::new() }
+            })
+            .collect()
     }
 
     fn has_lost(&self, opened: &Opened, fold: &Fold, now: &Now) -> bool {
@@ -321,6 +324,7 @@ fn one(lost: Vec<Lost>) -> Result<(), Lost> {
 /// journal by then is folded, also when it is not durable. A journal that has grown is compacted instead of synced, which
 /// syncs it.
 pub(crate) fn finish(
+    opened: &Opened,
     mut exclusive: Exclusive<'_>,
     mut fold: MutexGuard<'_, Fold>,
     records: Vec<Record>,
@@ -338,7 +342,7 @@ pub(crate) fn finish(
     };
     fold.append(&appended, records, now);
     if compact::is_due(exclusive.length(), &fold) {
-        match compact::run(exclusive, &fold) {
+        match compact::run(opened, exclusive, &mut fold) {
             Ok(()) => return Ok(appended.first_sequence),
             Err(error) => tracing::debug!(%error, "a queue was not compacted"),
         }

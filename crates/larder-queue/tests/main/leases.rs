@@ -1,5 +1,7 @@
 //! Claims: how they end, and who is told.
 
+use std::os::unix::fs::MetadataExt as _;
+
 use larder_queue::{Options, Standing};
 
 use crate::shared::{Place, SECOND, claim, claim_all, task, wait};
@@ -29,7 +31,7 @@ fn a_silent_worker_loses_its_claim_with_the_lease_and_is_told_so() {
     let frozen = queue.worker("frozen").unwrap();
     let late = claim(&frozen).unwrap();
     let worker = place.queue().worker("awake").unwrap();
-    place.clock.advance(SECOND * 30 - SECOND / 1_000);
+    place.clock.advance(std::time::Duration::from_millis(29_999));
     assert!(claim(&worker).is_none());
     place.clock.advance(SECOND / 1_000);
     let taken = claim(&worker).unwrap();
@@ -103,8 +105,7 @@ fn a_task_that_kills_its_workers_is_left_alone_and_is_a_dead_letter_in_the_end()
         next.release(taken.into_iter().collect(), &wait()).unwrap();
         place.clock.advance(SECOND * 31);
     }
-    use Standing::{Claimed, Dead, Held};
-    assert_eq!(pauses, [(Claimed, 60), (Claimed, 60), (Held, 30), (Dead, 0)]);
+    assert_eq!(pauses, [(Standing::Claimed, 60), (Standing::Claimed, 60), (Standing::Held, 30), (Standing::Dead, 0)]);
     assert!(queue.find("killer").unwrap().unwrap().error.unwrap().contains("died"));
 }
 
@@ -148,7 +149,6 @@ fn a_claim_stands_through_a_compaction_by_others() {
         let claimed = claim(&other).unwrap();
         other.complete(claimed, &wait()).unwrap().unwrap();
     }
-    use std::os::unix::fs::MetadataExt as _;
     assert_ne!(before.ino(), place.file().metadata().unwrap().ino(), "it was not compacted");
     assert_eq!(worker.complete_all(claims, &wait()).unwrap(), []);
     assert_eq!(claim_all(&other), ["again"]);
