@@ -38,6 +38,9 @@ pub(crate) struct Global {
     /// Refresh what somebody else has got a stale copy of; nobody waits for this process
     #[arg(long, global = true, hide = true)]
     pub(crate) behind: bool,
+    /// Fetch for the refresh worker, and not for anybody who asks
+    #[arg(long, global = true, hide = true)]
+    pub(crate) errand: bool,
     /// How long to wait for what somebody else has [default: `LARDER_LOCK_TIMEOUT`, else 600s]
     #[arg(long, global = true, value_name = "D")]
     pub(crate) lock_timeout: Option<Bound>,
@@ -80,6 +83,10 @@ pub(crate) enum Verb {
     Config(Config),
     /// Remove what nobody needs, and what is beyond the bounds
     Gc(Gc),
+    /// Fetch anew what is due, or named, and work through the queue
+    Refresh(Refresh),
+    /// Look at the queue of refresh work, or change it
+    Queue(Queue),
     /// Say how much is stored, and how it was used
     Stats,
     /// Print completions for a shell
@@ -281,6 +288,81 @@ pub(crate) struct Gc {
     /// The most documents that there may be, or infinite [default: as configured]
     #[arg(long, value_name = "N", value_parser = larder_config::bound_on_count)]
     pub(crate) entries_max: Option<u64>,
+}
+
+/// `larder refresh`
+#[derive(Debug, PartialEq, Args)]
+pub(crate) struct Refresh {
+    /// A key, or with a closing slash all keys below it [default: what is due]
+    #[arg(value_name = "KEY|PREFIX/")]
+    pub(crate) target: Option<Target>,
+    /// Only what is overdue or near its end
+    #[arg(long)]
+    pub(crate) due: bool,
+    /// The most tasks to begin [default: all]
+    #[arg(long, value_name = "N")]
+    pub(crate) max: Option<u64>,
+    /// Go on until a signal comes, with what becomes due and what others add
+    #[arg(long)]
+    pub(crate) watch: bool,
+    /// How many to fetch at a time
+    #[arg(long, value_name = "N", default_value = "4")]
+    pub(crate) jobs: std::num::NonZeroU8,
+    /// The most that all of it may take [default: no bound]
+    #[arg(long, value_name = "D")]
+    pub(crate) timeout: Option<Span>,
+}
+
+/// `larder queue`
+#[derive(Debug, PartialEq, Args)]
+pub(crate) struct Queue {
+    #[command(subcommand)]
+    pub(crate) what: QueueVerb,
+}
+
+/// What to do with the queue.
+#[derive(Debug, PartialEq, Subcommand)]
+pub(crate) enum QueueVerb {
+    /// Print the tasks, the most urgent first, those that are not tried again last
+    List,
+    /// Add keys, durably
+    Add(QueueAdd),
+    /// Let tasks that have failed be tried again at once
+    Retry(Selected),
+    /// Remove tasks
+    Clear(Selected),
+}
+
+/// `larder queue add`
+#[derive(Debug, PartialEq, Args)]
+pub(crate) struct QueueAdd {
+    /// The keys; `-` alone for one on each line of standard input
+    #[arg(required = true, value_name = "KEY|-")]
+    pub(crate) keys: Vec<String>,
+    /// How urgent: 1 to 10, 10 being the most
+    #[arg(long, value_name = "N", default_value = "5")]
+    pub(crate) priority: larder_queue::Priority,
+    /// When it is due: an RFC 3339 date, or a length of time from now [default: now]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) at: Option<Moment>,
+    /// Why, for people
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+}
+
+/// Which tasks.
+#[derive(Debug, PartialEq, Args)]
+#[command(group = clap::ArgGroup::new("which").required(true).args(["keys", "dead", "all"]))]
+pub(crate) struct Selected {
+    /// Those with these keys
+    #[arg(value_name = "KEY")]
+    pub(crate) keys: Vec<Key>,
+    /// Those that are not tried again
+    #[arg(long)]
+    pub(crate) dead: bool,
+    /// All
+    #[arg(long)]
+    pub(crate) all: bool,
 }
 
 /// `larder completions`

@@ -121,11 +121,14 @@ impl Call<'_> {
         let decision = decided.decision;
         match (decision.action, &found) {
             (Action::Give { refresh }, Some(entry)) => {
-                if refresh {
-                    self.send(&look, false);
-                }
+                let is_refreshed = refresh && self.send(&look, false) != behind::Sent::Nobody;
                 let outcome = hit(&look, entry, decision);
-                Ok(give_hit(self.output, &look, entry, &outcome, self.exit(&outcome)))
+                let given = give_hit(self.output, &look, entry, &outcome, self.exit(&outcome));
+                if crate::room::used(store, key) {
+                    let owes = outcome.stale && !is_refreshed && !self.job.wish.offline;
+                    crate::refresh::noticed(self, &look, entry, owes);
+                }
+                Ok(given)
             }
             (Action::Ask { fallback: true }, Some(entry)) if !self.job.wish.refresh => self.wait_a_little(&look, entry),
             (Action::Ask { fallback }, found) => {
@@ -204,6 +207,5 @@ pub(crate) fn give_hit(
     let served = (Counter::BytesServed, entry.body().len() as u64);
     let counts = [(Counter::HitsDisk, 1), (Counter::Stale, u64::from(outcome.stale)), served];
     status::count(look.store, Fold::WhenPressing, &counts);
-    crate::room::used(look.store, look.key);
     given
 }

@@ -18,6 +18,8 @@ use crate::{config, root};
 
 /// The flag that makes this program the helper; it comes before all others.
 pub(crate) const FLAG: &str = "--behind";
+/// Held by the helper that works through the queue because the configuration says so.
+const AUTOMATIC: &str = "//queue/automatic";
 /// How long a helper may take when nobody says: it is nobody's to interrupt.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(3_600);
 
@@ -100,6 +102,31 @@ pub(crate) fn send_to_evict(store: &Store) -> io::Result<()> {
     helper.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     platform::detach(&mut helper);
     helper.spawn().map(drop)
+}
+
+/// Sends a helper to work through the queue, unless one is at it that was sent so.
+pub(crate) fn send_to_refresh(
+    store: &Store,
+    global: &crate::args::Global,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let annex = store.annex("queue")?;
+    let wait = larder_lock::Wait::none().without_holder();
+    let guard = match annex.locks().acquire(AUTOMATIC, larder_lock::Mode::Exclusive, &wait) {
+        Ok(guard) => guard,
+        Err(error) if error.is_contention() => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    let mut helper = Command::new(std::env::current_exe()?);
+    helper.args([FLAG, "refresh", "--root", store.path().as_str(), "--timeout", "1h"]);
+    if let Some(config) = &global.config {
+        helper.arg("--config").arg(config);
+    }
+    // held by the helper until its end; with leases, which no file carries, another may be sent meanwhile
+    helper.stdin(guard.hand_over()?.map_or_else(Stdio::null, Stdio::from));
+    helper.stdout(Stdio::null()).stderr(Stdio::null());
+    platform::detach(&mut helper);
+    helper.spawn()?;
+    Ok(())
 }
 
 /// Leaves the session of whoever sent this process, so that nothing that happens to its terminal reaches it.

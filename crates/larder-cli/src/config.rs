@@ -165,6 +165,12 @@ impl Loaded {
         Options::new().body_bytes_max(limits.body_bytes_max).bounds(bounds)
     }
 
+    /// Whether the refresh worker may fetch anything.
+    pub(crate) fn may_fetch_behind(&self) -> bool {
+        let switches = self.config.switches();
+        switches.refresh && switches.network && switches.disk && self.config.refresh().enabled
+    }
+
     /// Whether anything is refreshed behind a caller's back.
     pub(crate) fn may_refresh(&self) -> bool {
         let switches = self.config.switches();

@@ -125,7 +125,9 @@ fn stored(global: &Global, terms: &Get, loaded: &Loaded, wish: &Wish, output: Ou
     if let (Some(entry), Action::Give { .. }) = (&found, decided.decision.action) {
         let given = ask::hit(&look, entry, decided.decision);
         let exit = if given.stale && terms.fail_on_stale { Exit::STALE } else { Exit::OK };
-        return ask::give_hit(output, &look, entry, &given, exit);
+        let given = ask::give_hit(output, &look, entry, &given, exit);
+        crate::room::used(&store, &terms.key);
+        return given;
     }
     status::count(&store, Fold::WhenPressing, &[(Counter::Misses, 1)]);
     Err(Failed::new(Exit::ABSENT, absent(terms, found.as_ref(), now)))

@@ -22,6 +22,8 @@ mod locks;
 mod output;
 mod place;
 mod put;
+mod queue;
+mod refresh;
 mod room;
 mod root;
 mod run;
@@ -52,6 +54,8 @@ fn main() -> ExitCode {
     let output = Output::new(&arguments.global);
     if arguments.global.behind {
         behind::leave();
+    }
+    if arguments.global.behind || arguments.global.errand {
         status::be_helper();
     }
     tracer::install(arguments.global.verbose);
@@ -77,6 +81,8 @@ fn perform(arguments: &Arguments, output: Output) -> Result<Exit, exit::Failed> 
         Verb::Verify(terms) => verify::run(global, terms, output),
         Verb::Config(terms) => config::verb::run(global, terms, output),
         Verb::Gc(terms) => gc::run(global, terms, output),
+        Verb::Refresh(terms) => refresh::run(global, terms, output),
+        Verb::Queue(terms) => queue::run(global, terms, output),
         Verb::Stats => stats::run(global, output),
         Verb::Completions(terms) => completions::run(terms, output),
     }

@@ -51,10 +51,14 @@ pub(crate) fn stored(store: &Arc<Store>) {
     }
 }
 
-/// The document was given out.
-pub(crate) fn used(store: &Store, key: &Key) {
-    if let Err(error) = store.mark_used([key]) {
-        tracing::debug!(%error, "its use is not recorded");
+/// The document was given out; whether that was recorded, which it is once in ten minutes.
+pub(crate) fn used(store: &Store, key: &Key) -> bool {
+    match store.mark_used([key]) {
+        Ok(marked) => marked > 0,
+        Err(error) => {
+            tracing::debug!(%error, "its use is not recorded");
+            false
+        }
     }
 }
 

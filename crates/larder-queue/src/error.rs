@@ -85,6 +85,19 @@ boxed! {
 }
 
 impl Error {
+    /// Whether others had the queue's lock, so that trying again may help.
+    pub fn is_contention(&self) -> bool {
+        let reach = match self {
+            Self::Reach(reach) => &**reach,
+            Self::Append(error) => match &**error {
+                append::Error::Reach(reach) => reach,
+                _ => return false,
+            },
+            _ => return false,
+        };
+        matches!(reach, reach::Error::Lock { source, .. } if source.is_contention())
+    }
+
     /// Whether the records are in the queue all the same, seen by everybody, and only not known to survive loss of power.
     pub fn is_not_durable(&self) -> bool {
         matches!(self, Self::Append(error) if matches!(**error, append::Error::NotDurable { .. }))

@@ -11,6 +11,7 @@ mod herd;
 mod hits;
 mod locks;
 mod place;
+mod refresh;
 mod roots;
 mod signals;
 mod stale;

@@ -122,11 +122,15 @@ fn every_task_is_done_by_workers_that_are_killed_and_frozen_at_random() {
     for mut worker in workers.into_iter().chain(thawed).chain(frozen) {
         worker.wait_for_success();
     }
+    finish(&queue, &log, count);
+}
+
+fn finish(queue: &Queue, log: &camino::Utf8Path, count: usize) {
     let poison = queue.find("poison").unwrap().unwrap();
     assert!(poison.attempts >= 1 && poison.error.as_deref() == Some("poison"), "{poison:?}");
     queue.remove(&keys(&["poison"]), &wait()).unwrap();
     assert_eq!(queue.snapshot().unwrap().tasks, []);
-    judge(&std::fs::read_to_string(&log).unwrap(), count);
+    judge(&std::fs::read_to_string(log).unwrap(), count);
 }
 
 /// Judges the log: each task was done, by one whose claim stood; by nobody whose claim was older than another that had

@@ -1,0 +1,47 @@
+//! What a look at a document leaves for the refresh worker: a short command owes no work that it has not recorded.
+
+use larder_lock::Wait;
+use larder_queue::{Durability, Task};
+use larder_staleness::{Recommendation, ms_of};
+use larder_storage::Entry;
+use larder_upstream::About;
+
+use super::due::priority;
+use crate::ask::{Call, Look};
+use crate::exit::Failed;
+use crate::job::Environment;
+use crate::{behind, queue};
+
+/// How long the answer's end is delayed by others who write to the queue.
+const WAIT: std::time::Duration = std::time::Duration::from_millis(500);
+
+/// A document was given out, for the first time in a while. Where the configuration says so, a stale one that nobody
+/// refreshes is queued (`owes`), and a worker is sent for what there is.
+pub(crate) fn noticed(call: &Call<'_>, look: &Look<'_>, entry: &Entry, owes: bool) {
+    let refresh = call.loaded.config.refresh();
+    // what a configured source has brought, a configured source can bring again
+    if !matches!(call.job.environment, Environment::Only(_)) || !call.loaded.may_fetch_behind() {
+        return;
+    }
+    if owes && refresh.check_on_access && refresh.auto_queue {
+        match queue_it(look, entry) {
+            Ok(()) => tracing::info!(key = %look.key, "queued to be refreshed"),
+            Err(failed) => tracing::warn!(key = %look.key, failed = failed.message(), "not queued to be refreshed"),
+        }
+    }
+    if refresh.auto_process_on_startup
+        && let Err(error) = behind::send_to_refresh(look.store, call.global)
+    {
+        tracing::warn!(error = &*error, "no helper works through the queue");
+    }
+}
+
+fn queue_it(look: &Look<'_>, entry: &Entry) -> Result<(), Failed> {
+    let life = About::of_or_default(entry).life;
+    let advised = priority(&Recommendation::at(Some(&life), ms_of(look.store.clock().wall())));
+    let task = Task::new(look.key.as_str()).map_err(larder_queue::Error::from)?;
+    let task = task.reason("stale when it was asked for").priority(advised.unwrap_or_default());
+    let wait = Wait::up_to(WAIT).without_holder();
+    queue::open(look.store)?.add_as(&[task], Durability::Unsynced, &wait)?;
+    Ok(())
+}

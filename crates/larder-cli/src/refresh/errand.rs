@@ -1,0 +1,138 @@
+//! One task, in a process of its own: this command's `get`, which asks the source whatever is stored.
+
+use std::io::{self, Read};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::Sender;
+
+use larder_queue::Claim;
+
+use crate::args::Global;
+use crate::exit::Exit;
+use crate::{config, root};
+
+/// How much of the end of what went wrong is kept.
+const ERROR_BYTES_MAX: usize = 4 * 1024;
+
+/// How an errand ended.
+pub(super) enum End {
+    /// The document was fetched anew.
+    Refreshed,
+    /// Trying again later may help.
+    Failed(String),
+    /// It will not.
+    Hopeless(String),
+}
+
+/// An errand under way.
+pub(super) struct Errand {
+    pub(super) claim: Claim,
+    pid: u32,
+}
+
+/// What is told when one has ended, by its number.
+pub(super) struct Ended {
+    pub(super) number: u64,
+    pub(super) end: End,
+}
+
+impl Errand {
+    /// Begins it; its end is told to `ended`.
+    pub(super) fn begin(
+        number: u64,
+        claim: Claim,
+        global: &Global,
+        root: &str,
+        timeout: Option<&str>,
+        ended: &Sender<Ended>,
+    ) -> Result<Self, Box<(Claim, io::Error)>> {
+        let begun = command(global, root, claim.key(), timeout).and_then(|mut command| command.spawn());
+        let child = match begun {
+            Ok(child) => child,
+            Err(error) => return Err(Box::new((claim, error))),
+        };
+        let (pid, ended) = (child.id(), ended.clone());
+        let attend = move || {
+            let end = attend(child);
+            // whoever listens no longer has given the task back
+            let _ = ended.send(Ended { number, end });
+        };
+        match std::thread::Builder::new().name("errand".to_owned()).spawn(attend) {
+            Ok(_) => Ok(Self { claim, pid }),
+            Err(error) => Err(Box::new((claim, error))),
+        }
+    }
+
+    /// Asks it to end.
+    #[cfg(unix)]
+    pub(super) fn interrupt(&self) {
+        use rustix::process::{Pid, Signal, kill_process};
+        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
+        if let Some(pid) = pid {
+            // gone is as good as ended
+            let _ = kill_process(pid, Signal::TERM);
+        }
+    }
+
+    /// There is no gentle way here: it comes to its end by itself, and its claim is given back.
+    #[cfg(not(unix))]
+    pub(super) fn interrupt(&self) {
+        tracing::debug!(pid = self.pid, "it is left to end by itself");
+    }
+}
+
+fn command(global: &Global, root: &str, key: &str, timeout: Option<&str>) -> io::Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["--root", root, "--errand", "--quiet"]);
+    if let Some(config) = &global.config {
+        command.arg("--config").arg(config);
+    }
+    command.args(["get", "--refresh", "--fail-on-stale"]);
+    if let Some(timeout) = timeout {
+        command.args(["--timeout", timeout]);
+    }
+    // a key may look like a flag
+    command.args(["--", key]);
+    for name in [root::LOCK_TIMEOUT, config::VARIABLE] {
+        if let Some(value) = root::variable(name) {
+            command.env(name, value);
+        }
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    Ok(command)
+}
+
+/// Waits for its end, reading what it says of errors.
+fn attend(mut child: Child) -> End {
+    let mut tail = Vec::new();
+    if let Some(mut errors) = child.stderr.take() {
+        let mut chunk = [0; 4 * 1024];
+        while let Ok(length) = errors.read(&mut chunk) {
+            if length == 0 {
+                break;
+            }
+            tail.extend_from_slice(chunk.get(..length).unwrap_or_default());
+            let excess = tail.len().saturating_sub(ERROR_BYTES_MAX);
+            tail.drain(..excess);
+        }
+    }
+    match child.wait() {
+        Ok(status) => judge(status, &String::from_utf8_lossy(&tail)),
+        Err(error) => End::Failed(format!("its process could not be waited for: {error}")),
+    }
+}
+
+fn judge(status: ExitStatus, errors: &str) -> End {
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    let said = errors.trim();
+    let because = |otherwise: &str| if said.is_empty() { otherwise.to_owned() } else { said.to_owned() };
+    match code {
+        Some(0) => End::Refreshed,
+        Some(code) if code == Exit::STALE.code() => {
+            End::Failed(because("its source failed, and an old copy was given"))
+        }
+        Some(code) if code == Exit::USAGE.code() => End::Hopeless(because("its source cannot be used")),
+        Some(code) if code == Exit::ABSENT.code() => End::Hopeless(because("no source is configured for it")),
+        Some(code) => End::Failed(because(&format!("its source failed with exit code {code}"))),
+        None => End::Failed(because("its process was killed")),
+    }
+}
