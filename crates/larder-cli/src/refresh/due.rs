@@ -79,7 +79,8 @@ mod tests {
     #[test]
     fn what_is_overdue_for_longer_is_more_urgent() {
         let fetched = SystemTime::UNIX_EPOCH + DAY * 1_000;
-        let policy = Policy { stale_while_revalidate: DAY * 365, ..Policy::fresh_for(DAY * 30) };
+        let mut policy = Policy::fresh_for(DAY * 30);
+        policy.stale_while_revalidate = DAY * 365;
         let life = Life::new(fetched, &policy, Duration::ZERO);
         let at = |days: u32, more: u64| {
             let now = fetched + DAY * days + Duration::from_millis(more);
