@@ -68,6 +68,8 @@ pub mod builder;
 pub mod cache;
 pub mod fetch;
 
+pub mod refresher;
+
 mod exchange;
 
 pub mod counters;
@@ -88,6 +90,7 @@ pub use builder::Builder;
 pub use cache::{Cache, Stats};
 pub use document::Answer;
 pub use exchange::{Context, Fetched, Stale};
+pub use larder_queue::Counts;
 pub use larder_staleness::{Backoff, CacheControl, Classes, Early, Pattern, Policy, Response};
 pub use larder_storage::{
     Bounds, Durability, Evicted, Invalidation, Key, Metadata, MetadataError, Options, Prefix, Published, Scope,
@@ -95,6 +98,7 @@ pub use larder_storage::{
 };
 pub use larder_upstream::{Class, Failure};
 pub use outcome::{Forward, Level, Outcome, Verdict};
+pub use refresher::Refresher;
 pub use terms::Terms;
 
 #[cfg(doctest)]

@@ -9,6 +9,7 @@ mod counters;
 mod elsewhere;
 mod invalidation;
 mod processes;
+mod refresher;
 mod refusals;
 mod shared;
 mod stale;
