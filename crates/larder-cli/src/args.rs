@@ -89,6 +89,8 @@ pub(crate) enum Verb {
     Queue(Queue),
     /// Say how much is stored, and how it was used
     Stats,
+    /// Write index.yaml, metrics.yaml and the meta.yaml of each library anew
+    Index,
     /// Print completions for a shell
     Completions(Completions),
 }

@@ -112,6 +112,10 @@ pub(crate) fn copy_of(entry: &Entry) -> Copy {
 impl Call<'_> {
     /// The way of a hit, with nothing on it that a hit does not need. An error means that nothing was run or given.
     pub(crate) fn ask(&self, store: &Arc<Store>, key: &Key) -> Result<Result<Exit, Failed>, Unusable> {
+        let classes = self.loaded.config.classes();
+        if let Ok(chosen) = classes.choose(self.job.class.as_deref(), key.as_str()) {
+            status::be_of_class(chosen.name);
+        }
         let flights = Flights::new(Arc::clone(store));
         let look = Look { store, flights: &flights, key, tags: &self.job.tags };
         let (found, decided) = look.again(&self.job.wish)?;

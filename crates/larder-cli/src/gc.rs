@@ -57,6 +57,9 @@ pub(crate) fn run(global: &Global, terms: &Gc, output: Output) -> Result<Exit, F
         None => 0,
     };
     let swept = store.sweep()?;
+    if let Err(error) = larder::views::metrics(&store) {
+        output.warn(&format!("metrics.yaml is not up to date: {}", crate::exit::chain(&error)));
+    }
     let answer = Answer {
         evicted: evicted.removed.entries,
         evicted_bytes: evicted.removed.bytes,

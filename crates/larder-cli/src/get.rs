@@ -120,6 +120,7 @@ fn stored(global: &Global, terms: &Get, loaded: &Loaded, wish: &Wish, output: Ou
     let store = Arc::new(loaded.options().open(root::path(global)?)?);
     let flights = Flights::new(Arc::clone(&store));
     let look = Look { store: &store, flights: &flights, key: &terms.key, tags: &[] };
+    status::be_of_class(loaded.config.classes().of_key(terms.key.as_str()).name);
     let (found, decided) = look.again(wish)?;
     let now = store.clock().wall();
     if let (Some(entry), Action::Give { .. }) = (&found, decided.decision.action) {

@@ -13,6 +13,7 @@ mod flights;
 mod gc;
 mod get;
 mod group;
+mod index;
 mod invalidate;
 mod job;
 mod json;
@@ -84,6 +85,7 @@ fn perform(arguments: &Arguments, output: Output) -> Result<Exit, exit::Failed> 
         Verb::Refresh(terms) => refresh::run(global, terms, output),
         Verb::Queue(terms) => queue::run(global, terms, output),
         Verb::Stats => stats::run(global, output),
+        Verb::Index => index::run(global, output),
         Verb::Completions(terms) => completions::run(terms, output),
     }
 }

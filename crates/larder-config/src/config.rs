@@ -24,6 +24,7 @@ pub struct Config {
     pub(crate) limits: Limits,
     pub(crate) switches: Switches,
     pub(crate) refresh: Refresh,
+    pub(crate) views: Views,
     pub(crate) classes: Classes,
     pub(crate) sources: Vec<Source>,
     pub(crate) settings: Vec<Setting>,
@@ -65,6 +66,14 @@ pub struct Switches {
     pub disk: bool,
     /// Asking any upstream.
     pub network: bool,
+}
+
+/// Files for people and other tools.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Views {
+    /// Whether they are kept up to date.
+    pub auto: bool,
 }
 
 /// What configurations of other programs say about refreshing.
@@ -164,6 +173,11 @@ impl Config {
     /// What is switched on.
     pub const fn switches(&self) -> Switches {
         self.switches
+    }
+
+    /// What is said about files for people.
+    pub const fn views(&self) -> Views {
+        self.views
     }
 
     /// What is said about refreshing.

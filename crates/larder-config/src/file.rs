@@ -32,6 +32,8 @@ pub(crate) struct File {
     pub(crate) sources: Option<Vec<Source>>,
     /// What existing configurations say about refreshing.
     pub(crate) refresh: Option<Refresh>,
+    /// Files for people and other tools.
+    pub(crate) views: Option<Views>,
 }
 
 /// Bounds on what the cache may take, and how long.
@@ -163,6 +165,15 @@ pub(crate) struct Refresh {
     pub(crate) auto_queue: Option<At<bool>>,
     /// Whether a program that starts works through the queue.
     pub(crate) auto_process_on_startup: Option<At<bool>>,
+}
+
+/// Files for people and other tools.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Views {
+    /// Whether index.yaml and the libraries' meta.yaml are kept up to date by programs that stay; `larder index` writes them
+    /// at any time.
+    pub(crate) auto: Option<At<bool>>,
 }
 
 /// What every version of the file has.

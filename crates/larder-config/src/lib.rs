@@ -18,7 +18,7 @@ mod resolve;
 mod yaml;
 
 pub use advice::Advice;
-pub use config::{BYTES_MAX, Config, Limits, Refresh, Switches};
+pub use config::{BYTES_MAX, Config, Limits, Refresh, Switches, Views};
 pub use error::{Error, Excess, YamlFault};
 pub use place::Place;
 pub use setting::{Origin, Setting};

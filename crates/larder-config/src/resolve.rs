@@ -7,7 +7,7 @@ use camino::Utf8Path;
 use larder_staleness::{Backoff, Classes, Pattern, Policy};
 
 use crate::advice::{Advice, LONG_WAIT, of_order};
-use crate::config::{Config, Limits, Refresh, Switches};
+use crate::config::{Config, Limits, Refresh, Switches, Views};
 use crate::error::{Error, nearest};
 use crate::file;
 use crate::place::Place;
@@ -36,6 +36,7 @@ pub(crate) fn built_in() -> Config {
         limits: Resolver::limits_built_in(),
         switches: Switches { locking: true, refresh: true, disk: true, network: true },
         refresh: Refresh { enabled: true, check_on_access: true, auto_queue: true, auto_process_on_startup: false },
+        views: Views { auto: false },
         classes: Classes::default(),
         sources: Vec::new(),
         settings: Vec::new(),
@@ -67,10 +68,12 @@ impl<'a> Resolver<'a> {
         let nothing = file::Refresh::default();
         let about_refresh = given.refresh.as_ref().unwrap_or(&nothing);
         let refresh = self.refresh(about_refresh);
+        let auto = given.views.as_ref().and_then(|views| views.auto.as_ref());
+        let views = Views { auto: self.switch(("views", "auto"), auto, false) };
         let classes = self.classes(given, about_refresh)?;
         let sources = self.sources(given.sources.as_deref().unwrap_or_default())?;
         let Self { settings, advice, .. } = self;
-        Ok(Config { limits, switches, refresh, classes, sources, settings, advice })
+        Ok(Config { limits, switches, refresh, views, classes, sources, settings, advice })
     }
 
     fn scope<'b>(&self, name: &'b str) -> Scope<'b>

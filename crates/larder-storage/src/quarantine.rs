@@ -24,11 +24,13 @@ pub(crate) struct Quarantine {
     folder: Handle,
     path: Utf8PathBuf,
     taken: AtomicU64,
+    /// How many of these somebody has been told of.
+    told: AtomicU64,
 }
 
 impl Quarantine {
     pub(crate) fn new(disk: Arc<dyn Disk>, clock: Arc<dyn Clock>, folder: Handle, path: Utf8PathBuf) -> Self {
-        Self { disk, clock, folder, path, taken: AtomicU64::new(0) }
+        Self { disk, clock, folder, path, taken: AtomicU64::new(0), told: AtomicU64::new(0) }
     }
 
     /// Where files are set aside.
@@ -39,6 +41,12 @@ impl Quarantine {
     /// How many files this process has set aside.
     pub(crate) fn taken(&self) -> u64 {
         self.taken.load(Ordering::Relaxed)
+    }
+
+    /// How many since this was asked last.
+    pub(crate) fn newly_taken(&self) -> u64 {
+        let taken = self.taken();
+        taken.saturating_sub(self.told.swap(taken, Ordering::Relaxed))
     }
 
     /// Moves `name` out of `from`; the caller holds what protects that name, and has judged the file that it names.

@@ -65,6 +65,7 @@ impl Builder {
             is_offline: false,
             locking: true,
             disk: true,
+            views: false,
             lock_wait: LOCK_WAIT,
             timeout: TIMEOUT,
             durability: Durability::Full,
@@ -140,6 +141,13 @@ impl Builder {
         self
     }
 
+    /// Whether `index.yaml` and the `meta.yaml` of each library are [kept up to date](crate::views), in the background: once a
+    /// minute while documents are stored, and at the end; no unless told otherwise.
+    pub fn views(mut self, yes: bool) -> Self {
+        self.settings.views = yes;
+        self
+    }
+
     /// As this configuration says: limits, classes and switches. Its sources are for whoever runs commands.
     #[cfg(feature = "config")]
     pub fn config(mut self, config: &larder_config::Config) -> Self {
@@ -155,6 +163,7 @@ impl Builder {
         settings.may_refresh = switches.refresh && config.refresh().enabled;
         settings.is_offline = !switches.network;
         (settings.locking, settings.disk) = (switches.locking, switches.disk);
+        settings.views = config.views().auto;
         self
     }
 
@@ -215,7 +224,7 @@ impl Builder {
         let flusher = if settings.is_read_only { None } else { counters.keep_flushing().ok() };
         let flights = Flights::new(Arc::clone(&store));
         let inner = Inner {
-            room: Room::new(&flights, &counters, settings.is_read_only),
+            room: Room::new(&flights, &counters, settings.is_read_only, settings.views),
             flusher,
             counters,
             memory: Memory::with_room(memory_bytes_max),

@@ -119,12 +119,13 @@ impl Cache {
         if let Some((answer, _)) = self.inner.hit_in_memory(key, None) {
             return Ok(Some(answer));
         }
-        let (inner, key) = (Arc::clone(&self.inner), key.clone());
+        let (inner, asked, key) = (Arc::clone(&self.inner), key.clone(), key.clone());
         let looked = spawn_blocking(move || inner.look(&key)).await??;
         if let Some(found) = looked.filter(|found| found.is_fresh(self.inner.wall())) {
-            return Ok(Some(self.inner.hit_on_disk(found.document)));
+            return Ok(Some(self.inner.hit_on_disk(&asked, found.document)));
         }
-        self.inner.counters.add(Counter::Misses, 1);
+        let class = self.inner.class_named(&asked, None);
+        self.inner.counters.add_for(class, Counter::Misses, 1);
         Ok(None)
     }
 

@@ -11,7 +11,7 @@ use larder_upstream::tasks::{Ended, Role, Ticket};
 use larder_upstream::{Failure, begin};
 use tokio::task::spawn_blocking;
 
-use crate::counters::Counter;
+use crate::counters::{Counter, Latency};
 use crate::document::{Answer, Document};
 use crate::fetch::Error;
 use crate::flight::{Arrival, Fetch, Landed, Plan};
@@ -88,11 +88,11 @@ impl Call {
             let ticket = match self.enter().await? {
                 Entered::Given { found, decision } => return Ok(self.give(found, decision, fetch)),
                 Entered::Failed(failure) => {
-                    self.inner.counters.add(Counter::Misses, u64::from(self.why.is_none()));
+                    self.count(Counter::Misses, u64::from(self.why.is_none()));
                     return Err(self.failed(Arc::new(failure), false, true));
                 }
                 Entered::Absent => {
-                    self.inner.counters.add(Counter::Misses, 1);
+                    self.count(Counter::Misses, 1);
                     return Err(Error::Absent { key: self.key.clone() });
                 }
                 Entered::Role { role, why, found, may_fall_back } => {
@@ -190,9 +190,9 @@ impl Call {
             Some(detail) if self.why.is_some() => self.stale(document, detail.into()),
             Some(detail) => {
                 let outcome = Outcome { stale: true, detail: Some(detail.into()), ..Outcome::hit(Level::Disk) };
-                self.inner.hit_as(document, outcome)
+                self.inner.hit_as(&self.key, document, outcome)
             }
-            None => self.inner.hit_on_disk(document),
+            None => self.inner.hit_on_disk(&self.key, document),
         }
     }
 
@@ -274,7 +274,7 @@ impl Call {
     /// What is known when the upstream is asked for the first time.
     fn note(&mut self, why: Forward, found: Option<&Found>) {
         if self.why.is_none() {
-            self.inner.counters.add(Counter::Misses, 1);
+            self.count(Counter::Misses, 1);
             self.why = Some(why);
             self.refused = found.map(|found| found.identity);
         }
@@ -326,6 +326,8 @@ impl Call {
     }
 
     fn timed_out(&self) -> Error {
+        self.inner.counters.add(Counter::LockTimeouts, 1);
+        self.count_wait(&self.outcome());
         let mut holder = Holder::unknown();
         holder.pid = Some(std::process::id());
         let (key, holder) = (self.key.clone(), Box::new(holder));
@@ -366,7 +368,10 @@ impl Call {
                 self.add(&waited);
                 Err(self.failed(failure, waited.flights > 0, remembered))
             }
-            Landed::Unended(error) => Err(Error::Wait(error)),
+            Landed::Unended(error) => {
+                self.inner.counters.add(Counter::LockTimeouts, 1);
+                Err(Error::Wait(error))
+            }
             Landed::NoThread(source) => Err(Error::NoThread { key: self.key.clone(), source }),
             Landed::Panicked => Err(Error::Panicked { key: self.key.clone() }),
             Landed::Alone | Landed::Dropped => Err(self.interrupted()),
@@ -393,7 +398,7 @@ impl Call {
     fn stale(&self, document: Document, detail: Cow<'static, str>) -> Answer {
         let mut outcome = Outcome { level: Level::Disk, stale: true, detail: Some(detail), ..self.outcome() };
         outcome.verdict = crate::Verdict::Forward(self.why.unwrap_or(Forward::Stale));
-        self.inner.serve(document, outcome)
+        self.serve(document, outcome)
     }
 
     /// A document from the store, which was not there when this caller looked first.
@@ -402,7 +407,7 @@ impl Call {
         outcome.level = level;
         outcome.collapsed = self.has_joined;
         outcome.stored = self.has_joined.then_some(true);
-        self.inner.serve(document, outcome)
+        self.serve(document, outcome)
     }
 
     fn arrived(&self, arrival: &Arrival, collapsed: bool) -> Answer {
@@ -413,7 +418,25 @@ impl Call {
         outcome.collapsed = collapsed;
         outcome.stored = Some(arrival.is_stored);
         outcome.detail.clone_from(&arrival.detail);
-        self.inner.serve(arrival.document.clone(), outcome)
+        self.serve(arrival.document.clone(), outcome)
+    }
+
+    fn count(&self, counter: Counter, by: u64) {
+        let class = self.inner.class_named(&self.key, self.terms.class.as_deref());
+        self.inner.counters.add_for(class, counter, by);
+    }
+
+    /// The answer; what waiting for it has taken is counted.
+    fn serve(&self, document: Document, outcome: Outcome) -> Answer {
+        self.count_wait(&outcome);
+        self.inner.serve(&self.key, document, outcome)
+    }
+
+    fn count_wait(&self, outcome: &Outcome) {
+        if !outcome.wait.is_zero() {
+            self.inner.counters.add(Counter::LockWaits, 1);
+            self.inner.counters.measure(Latency::LockWait, outcome.wait);
+        }
     }
 
     fn interrupted(&self) -> Error {

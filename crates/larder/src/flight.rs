@@ -16,7 +16,7 @@ use larder_upstream::tasks::Lead;
 use larder_upstream::{About, Class, Failure, Flight, Turn, Waited, begin};
 use tokio::task::spawn_blocking;
 
-use crate::counters::Counter;
+use crate::counters::{Counter, Latency};
 use crate::document::Document;
 use crate::exchange::{Context, Fetched};
 use crate::inner::{Identity, Inner, chance};
@@ -269,12 +269,16 @@ impl Plan {
         let (inner, key) = (&self.inner, &self.key);
         let began = inner.monotonic();
         let left = self.deadline.saturating_sub(began);
-        inner.counters.add(Counter::Fetches, 1);
+        let class = inner.class_named(key, self.class.as_deref());
+        inner.counters.add_for(class, Counter::Fetches, 1);
         let context = Context::new(key.clone(), left, self.base.as_ref());
         let mut task = Aborting(tokio::spawn(async move { fetch(context).await }));
         let outcome = match tokio::time::timeout(left, &mut task.0).await {
             Ok(Ok(Ok(fetched))) => match self.made(fetched, inner.monotonic().saturating_sub(began)) {
-                Ok(made) => return Ok(made),
+                Ok(made) => {
+                    inner.counters.measure(Latency::Fetch, inner.monotonic().saturating_sub(began));
+                    return Ok(made);
+                }
                 Err(failure) => Uncalled::Failed(failure),
             },
             Ok(Ok(Err(failure))) => Uncalled::Failed(failure),
@@ -288,7 +292,8 @@ impl Plan {
                 if is_patient { Uncalled::Failed(failure) } else { Uncalled::Impatient(failure) }
             }
         };
-        inner.counters.add(Counter::FetchFailures, 1);
+        inner.counters.measure(Latency::Fetch, inner.monotonic().saturating_sub(began));
+        inner.counters.add_for(class, Counter::FetchFailures, 1);
         Err(outcome)
     }
 

@@ -22,8 +22,8 @@ use std::time::{Duration, SystemTime};
 
 use larder_staleness::{Backoff, Classes, Early, Policy, UnknownClass, ms_of};
 use larder_storage::{Durability, Entry, GetError, Key, Mark, Standing, Store, Token};
-use larder_upstream::Flights;
 use larder_upstream::tasks::{Group, Threads};
+use larder_upstream::{About, Flights};
 
 use crate::coarse::Coarse;
 use crate::counters::{Counter, Counters, Flusher};
@@ -48,6 +48,8 @@ pub(crate) struct Settings {
     pub(crate) locking: bool,
     /// Whether anything is stored, or read from the store.
     pub(crate) disk: bool,
+    /// Whether the index is kept up to date.
+    pub(crate) views: bool,
     pub(crate) lock_wait: Duration,
     pub(crate) timeout: Duration,
     pub(crate) durability: Durability,
@@ -88,6 +90,7 @@ pub(crate) struct Found {
 /// A copy in memory that counts, and the moment for which that holds.
 pub(crate) struct Remembered {
     pub(crate) document: Document,
+    copy: Arc<Copy>,
     pub(crate) now: SystemTime,
     /// Whether it is time to refresh it.
     pub(crate) is_early: bool,
@@ -136,17 +139,18 @@ impl Inner {
         }
         let now = now?;
         let is_early = copy.early != Early::Never && copy.early.is_due(&copy.document.life, ms_of(now), chance);
-        Some(Remembered { document: copy.document.clone(), now, is_early })
+        Some(Remembered { document: copy.document.clone(), copy, now, is_early })
     }
 
     /// The same as an answer, counted; and whether it is time to refresh it.
     pub(crate) fn hit_in_memory(&self, key: &Key, max_age: Option<Duration>) -> Option<(Answer, bool)> {
-        let Remembered { document, now, is_early } = self.in_memory(key)?;
+        let Remembered { document, copy, now, is_early } = self.in_memory(key)?;
         if max_age.is_some_and(|most| document.life.age_exact(now).is_none_or(|age| age > most)) {
             return None;
         }
         self.room.used(key, now);
         self.counters.add(Counter::HitsMemory, 1);
+        copy.class.count(Counter::HitsMemory, 1);
         self.counters.add(Counter::BytesServed, document.body.len() as u64);
         Some((
             document.answer(now, Outcome::hit(Level::Memory)),
@@ -179,28 +183,45 @@ impl Inner {
             } else {
                 self.settings.classes.of_key(key.as_str()).policy.early
             };
-            memory.keep(key, Copy { document: found.document.clone(), token, mark, early });
+            let class = self.counters.class(self.class_of(key, &found.document));
+            memory.keep(key, Copy { document: found.document.clone(), token, mark, early, class });
         }
         found
     }
 
+    /// What a document is counted as: the class that was named when it was stored, else that of its key.
+    fn class_of(&self, key: &Key, document: &Document) -> &str {
+        let named = About::in_metadata(&document.metadata).and_then(|about| about.class);
+        self.class_named(key, named.as_deref())
+    }
+
+    /// The same, as far as it is known before there is one.
+    pub(crate) fn class_named(&self, key: &Key, named: Option<&str>) -> &str {
+        let classes = &self.settings.classes;
+        let chosen = classes.choose(named, key.as_str()).unwrap_or_else(|_| classes.of_key(key.as_str()));
+        chosen.name
+    }
+
     /// A document from the disk as an answer, counted.
-    pub(crate) fn hit_on_disk(&self, document: Document) -> Answer {
-        self.hit_as(document, Outcome::hit(Level::Disk))
+    pub(crate) fn hit_on_disk(&self, key: &Key, document: Document) -> Answer {
+        self.hit_as(key, document, Outcome::hit(Level::Disk))
     }
 
     /// The same, with more to say of it.
-    pub(crate) fn hit_as(&self, document: Document, outcome: Outcome) -> Answer {
-        self.counters.add(Counter::HitsDisk, 1);
-        self.counters.add(Counter::Stale, u64::from(outcome.stale));
+    pub(crate) fn hit_as(&self, key: &Key, document: Document, outcome: Outcome) -> Answer {
+        let class = self.class_of(key, &document);
+        self.counters.add_for(class, Counter::HitsDisk, 1);
+        self.counters.add_for(class, Counter::Stale, u64::from(outcome.stale));
         self.counters.add(Counter::BytesServed, document.body.len() as u64);
         document.answer(self.wall(), outcome)
     }
 
     /// A document that upstream was asked for, or would have been, as an answer, counted.
-    pub(crate) fn serve(&self, document: Document, outcome: Outcome) -> Answer {
+    pub(crate) fn serve(&self, key: &Key, document: Document, outcome: Outcome) -> Answer {
         self.counters.add(Counter::Collapsed, u64::from(outcome.collapsed));
-        self.counters.add(Counter::Stale, u64::from(outcome.stale));
+        if outcome.stale {
+            self.counters.add_for(self.class_of(key, &document), Counter::Stale, 1);
+        }
         self.counters.add(Counter::BytesServed, document.body.len() as u64);
         document.answer(self.wall(), outcome)
     }

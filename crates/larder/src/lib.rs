@@ -76,6 +76,7 @@ pub mod counters;
 mod document;
 mod outcome;
 mod terms;
+pub mod views;
 
 mod call;
 mod coarse;

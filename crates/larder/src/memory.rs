@@ -12,6 +12,7 @@ use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{OptionsBuilder, Weighter};
 use twox_hash::XxHash3_64;
 
+use crate::counters::Class;
 use crate::document::Document;
 
 /// What a copy takes beside its body, key and tags, in bytes: the map's own cells and the structures pointed to.
@@ -31,6 +32,8 @@ pub(crate) struct Copy {
     pub(crate) mark: Mark,
     /// When it is refreshed before its time.
     pub(crate) early: Early,
+    /// What its hits are counted as.
+    pub(crate) class: Class,
 }
 
 /// The copies.

@@ -212,9 +212,9 @@ where
             let room = self.jobs.saturating_sub(under_way.len()).min(usize::try_from(left).unwrap_or(usize::MAX));
             if room > 0 {
                 // a look without the lock first: most of them find nothing
-                let claim = move |worker: &Worker| match worker.wait(Duration::ZERO, &Cancellation::new())? {
-                    true => worker.claim(room, &wait()),
-                    false => Ok(Vec::new()),
+                let claim = move |worker: &Worker| {
+                    let is_there = worker.wait(Duration::ZERO, &Cancellation::new())?;
+                    if is_there { worker.claim(room, &wait()) } else { Ok(Vec::new()) }
                 };
                 for claim in with(&worker, claim).await? {
                     left = left.saturating_sub(1);

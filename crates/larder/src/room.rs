@@ -19,6 +19,10 @@ const WAITING_MAX: usize = 1_024;
 const GATHERED_FOR: Duration = Duration::from_secs(1);
 /// How long a writer that must make room itself waits for somebody else who does.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How long whoever tidies up waits for somebody else who does.
+const TIDY_PATIENCE: Duration = Duration::from_secs(10);
+/// How often the index is written anew while documents are stored.
+const INDEX_EVERY: Duration = Duration::from_secs(60);
 /// How long the end waits for the thread.
 const FAREWELL: Duration = Duration::from_millis(500);
 /// The part of a place that tells the key; the rest tells the time, in [`TICK`]s.
@@ -42,6 +46,10 @@ struct Shared {
     state: Mutex<State>,
     changed: Condvar,
     is_ending: AtomicBool,
+    /// Whether the index is kept up to date.
+    has_views: bool,
+    /// When it was written last, by the monotonic clock.
+    indexed: Mutex<Option<Duration>>,
 }
 
 /// What an eviction is for.
@@ -59,11 +67,12 @@ enum Wanted {
 struct State {
     used: Vec<Key>,
     must_evict: bool,
+    must_index: bool,
     runs: bool,
 }
 
 impl Room {
-    pub(crate) fn new(flights: &Flights, counters: &Counters, is_read_only: bool) -> Self {
+    pub(crate) fn new(flights: &Flights, counters: &Counters, is_read_only: bool, has_views: bool) -> Self {
         let shared = Shared {
             store: Arc::clone(flights.store()),
             flights: flights.clone(),
@@ -71,6 +80,8 @@ impl Room {
             state: Mutex::new(State::default()),
             changed: Condvar::new(),
             is_ending: AtomicBool::new(false),
+            has_views,
+            indexed: Mutex::new(None),
         };
         let places = if is_read_only { 0 } else { PLACES };
         let places = (0..places).map(|_| AtomicU64::new(0)).collect();
@@ -101,6 +112,11 @@ impl Room {
     pub(crate) fn stored(&self) {
         if self.is_read_only {
             return;
+        }
+        if self.shared.has_views {
+            let mut state = self.shared.state();
+            state.must_index = true;
+            self.shared.wake(state);
         }
         match self.shared.store.pressure() {
             Pressure::None => {}
@@ -154,12 +170,15 @@ impl Shared {
 
     fn run(&self) {
         let _ended = Ended(self);
-        while let Some((used, must_evict)) = self.rest() {
+        while let Some((used, must_evict, must_index)) = self.rest() {
             if let Err(error) = self.store.mark_used(&used) {
                 tracing::debug!(%error, "uses are not recorded");
             }
             if must_evict {
                 self.evict(Wanted::Room);
+            }
+            if must_index {
+                self.index();
             }
         }
         // what this process has stored is for others to know
@@ -170,16 +189,33 @@ impl Shared {
 
     /// What there is to do, once there is something: at once where room is wanted, else when more has come together; `None`
     /// at the end, when only uses are left to record.
-    fn rest(&self) -> Option<(Vec<Key>, bool)> {
+    fn rest(&self) -> Option<(Vec<Key>, bool, bool)> {
         let is_ending = || self.is_ending.load(Ordering::Relaxed);
         let state = self.state();
-        let idles = |state: &mut State| state.used.is_empty() && !state.must_evict && !is_ending();
+        let idles = |state: &mut State| state.used.is_empty() && !state.must_evict && !state.must_index && !is_ending();
         let state = self.changed.wait_while(state, idles).unwrap_or_else(PoisonError::into_inner);
         let gathers = |state: &mut State| !state.must_evict && !is_ending();
         let waited = self.changed.wait_timeout_while(state, GATHERED_FOR, gathers);
         let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        let found = (std::mem::take(&mut state.used), std::mem::take(&mut state.must_evict));
-        (!is_ending() || !found.0.is_empty()).then_some(found)
+        let must_evict = std::mem::take(&mut state.must_evict);
+        let must_index = std::mem::take(&mut state.must_index);
+        let found = (std::mem::take(&mut state.used), must_evict, must_index);
+        (!is_ending() || !found.0.is_empty() || must_index).then_some(found)
+    }
+
+    /// Writes the index anew, at most once a minute; at the end, if there is something new.
+    fn index(&self) {
+        let mut indexed = self.indexed.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.store.clock().monotonic();
+        let is_due = indexed.is_none_or(|at| now.saturating_sub(at) >= INDEX_EVERY);
+        if !is_due && !self.is_ending.load(Ordering::Relaxed) {
+            // with the next put, or at the end
+            return;
+        }
+        *indexed = Some(now);
+        if let Err(error) = crate::views::index(&self.store) {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the index is not up to date");
+        }
     }
 
     fn evict(&self, wanted: Wanted) {
@@ -197,7 +233,7 @@ impl Shared {
         let evicted = self.store.evict(&match wanted {
             Wanted::Room => terms,
             Wanted::AtOnce => terms.wait(Wait::up_to(PATIENCE).without_holder()).in_any_case(),
-            Wanted::Tidiness => terms.all_expendable(),
+            Wanted::Tidiness => terms.all_expendable().wait(Wait::up_to(TIDY_PATIENCE)).in_any_case(),
         })?;
         self.counters.add(Counter::Evictions, evicted.removed.entries);
         Ok(evicted)

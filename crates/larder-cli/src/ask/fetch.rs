@@ -94,10 +94,13 @@ pub(super) fn fetch(
         }
         Ok(turn) => settle(call, look, turn, why, fallback, &signals),
         Err(error) => match ended(error) {
-            Ok((failed, waited)) => match fallback {
-                Some(entry) => call.give_stale(look, entry, &waited, "another process is still at it"),
-                None => Err(failed),
-            },
+            Ok((failed, waited)) => {
+                status::count(store, Fold::WhenPressing, &[(Counter::LockTimeouts, 1)]);
+                match fallback {
+                    Some(entry) => call.give_stale(look, entry, &waited, "another process is still at it"),
+                    None => Err(failed),
+                }
+            }
             Err(error) => {
                 call.output.warn(&format!("runs without the cache: {}", crate::exit::chain(&error)));
                 alone(call, key, &signals, &*clock, &Waited::default())

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use larder::counters::{Counter, Fold};
+use larder::counters::{Counter, Fold, Latency};
 use larder::{Forward, Outcome};
 use larder_staleness::Life;
 use larder_storage::{Entry, Key, Put, Store, Token, put};
@@ -293,6 +293,7 @@ impl Run<'_> {
     }
 
     fn count(&self, counts: &[(Counter, u64)]) {
+        status::measure(Latency::Fetch, self.took);
         let common = [(Counter::Misses, 1), (Counter::Fetches, 1)];
         status::count(self.store, Fold::WhenLong, &[&common, counts].concat());
     }

@@ -183,3 +183,60 @@ fn counters_are_exact_across_processes() {
     assert_eq!(number("hits_disk") + number("misses"), 20, "{stats}");
     assert_eq!((number("fetches"), number("stored"), number("bytes_served")), (1, 1, 80), "{stats}");
 }
+
+#[test]
+fn every_count_is_a_number_at_the_top_and_by_class() {
+    let place = Place::new("stats");
+    place.write("larder.yaml", "version: 1\nclasses: [{match: secret/**, class: critical}]\n");
+    let stats = || serde_json::from_str::<serde_json::Value>(&place.larder(&["stats", "--json"]).out).unwrap();
+    let before = stats();
+    assert_eq!((&before["hits"], &before["hit_rate"], &before["fetch_ms_p50"]), (&0.into(), &().into(), &().into()));
+    for _ in 0..3 {
+        place.larder(&Place::run(&["--key", "secret/a"], "echo doc")).is(0, "doc\n");
+    }
+    assert_eq!(place.larder(&Place::run(&["--key", "b"], "exit 3")).code, Some(3));
+    let after = stats();
+    for (name, count) in [
+        ("hits", 2),
+        ("misses", 2),
+        ("stale", 0),
+        ("fetches", 2),
+        ("collapsed", 0),
+        ("errors", 1),
+        ("evictions", 0),
+        ("corrupt", 0),
+        ("lock_waits", 0),
+        ("lock_timeouts", 0),
+    ] {
+        assert_eq!(after[name], count, "{name}: {after}");
+    }
+    assert_eq!(after["hit_rate"], 0.5);
+    for name in ["fetch_ms_p50", "fetch_ms_p90", "fetch_ms_p99", "fetch_ms_max"] {
+        assert!(after[name].as_f64().is_some_and(|ms| ms > 0.0), "{name}: {after}");
+    }
+    assert_eq!(after["classes"]["critical"], serde_json::json!({"hits": 2, "misses": 1, "fetches": 1}));
+    assert_eq!(after["classes"]["default"], serde_json::json!({"misses": 1, "fetches": 1, "errors": 1}));
+    // what is damaged is set aside, and counted
+    let entry = place.root().join("entries/secret/a.entry");
+    assert!(std::process::Command::new("truncate").args(["-s", "20"]).arg(entry).status().unwrap().success());
+    place.larder(&["get", "secret/a"]).says(3, &[]);
+    assert_eq!(stats()["corrupt"], 1);
+}
+
+#[test]
+fn who_waits_for_another_is_counted_also_when_it_is_in_vain() {
+    let place = Place::new("stats-waits");
+    let gate = place.fifo("gate");
+    let mut leader = place.spawn(&Place::run(&["--key", "k"], "printf x >> calls; cat gate"));
+    place.wait_for_calls(1);
+    let in_vain = place.larder(&Place::run(&["--lock-timeout", "1ms", "--key", "k"], "echo never"));
+    assert_eq!(in_vain.code, Some(75), "{}", in_vain.err);
+    let mut waiter = place.spawn(&Place::run(&["--key", "k"], "echo never"));
+    waiter.wait_until_blocked();
+    crate::place::release(&gate);
+    crate::place::wait_until("both", || !leader.is_running() && !waiter.is_running());
+    let stats = place.larder(&["stats", "--json"]).out;
+    let stats: serde_json::Value = serde_json::from_str(&stats).unwrap();
+    assert_eq!((&stats["lock_waits"], &stats["lock_timeouts"], &stats["collapsed"]), (&1.into(), &1.into(), &1.into()));
+    assert!(stats["lock_wait_ms_max"].as_f64().is_some_and(|ms| ms > 0.0), "{stats}");
+}

@@ -133,7 +133,7 @@ fn the_schema_has_the_keys_that_are_read_and_no_others() {
         keys.sort();
         keys
     };
-    let parts = ["classes", "defaults", "limits", "refresh", "sources", "switches", "types", "version"];
+    let parts = ["classes", "defaults", "limits", "refresh", "sources", "switches", "types", "version", "views"];
     assert_eq!(keys(&schema), parts);
     assert_eq!((&schema["required"][0], &schema["additionalProperties"]), (&"version".into(), &false.into()));
     // every key of the schema is read, and one more is refused
@@ -145,6 +145,7 @@ fn the_schema_has_the_keys_that_are_read_and_no_others() {
                 "Switches" => ("switches: { ", " }"),
                 "Policy" => ("defaults: { ", " }"),
                 "Refresh" => ("refresh: { ", " }"),
+                "Views" => ("views: { ", " }"),
                 "Rule" => ("classes: [{ ", " }]"),
                 _ => ("sources: [{ ", " }]"),
             };

@@ -10,6 +10,7 @@ mod publish;
 mod sweep;
 mod used;
 mod verify;
+mod view;
 mod walk;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,6 +28,7 @@ pub(crate) use self::mark::Writers;
 pub use self::sweep::Swept;
 pub use self::used::USE_RECORDED_EVERY;
 pub use self::verify::{Damage, Verified};
+pub use self::view::View;
 use crate::annex::{self, Annex};
 use crate::entry::Tag;
 use crate::generation::{Standing, Token};
@@ -272,6 +274,12 @@ impl Store {
     pub fn quarantined(&self) -> u64 {
         let root = self.root.read().unwrap_or_else(PoisonError::into_inner);
         root.as_ref().and_then(|root| root.writing_if_ready()).map_or(0, |writing| writing.quarantine.taken())
+    }
+
+    /// The same since this was called last, by whomever: for whoever counts them.
+    pub fn newly_quarantined(&self) -> u64 {
+        let root = self.root.read().unwrap_or_else(PoisonError::into_inner);
+        root.as_ref().and_then(|root| root.writing_if_ready()).map_or(0, |writing| writing.quarantine.newly_taken())
     }
 
     /// The root that is open, looked at again when the last look is old; `None` when there is none any more.

@@ -113,9 +113,12 @@ pub(super) fn open_parent(root: &Root, path: &Path) -> Option<(Handle, PathBuf)>
 /// Removes a folder that has nothing in it; a writer that needs it again makes it again.
 pub(super) fn remove_if_empty(root: &Root, path: &Path) -> bool {
     let Some((parent, name)) = open_parent(root, path) else { return false };
-    let removed: io::Result<()> = retry(|| root.disk().remove_folder(&parent, &name));
+    let remove = || -> io::Result<()> { retry(|| root.disk().remove_folder(&parent, &name)) };
+    let is_library = path.components().count() == 1;
+    let removed =
+        remove().is_ok() || (is_library && super::view::remove_lonely(root, &parent, &name) && remove().is_ok());
     root.disk().close(parent);
-    removed.is_ok()
+    removed
 }
 
 /// Removes the entry at `path` if an invalidation has made it absent, under its key's lock.

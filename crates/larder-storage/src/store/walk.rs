@@ -68,6 +68,10 @@ impl Walk {
             if is_entry_name(&name) {
                 return Ok(Some(Found::Entry(path)));
             }
+            let depth = path.components().count() - 1;
+            if super::view::is_library(&name, kind, depth) {
+                continue;
+            }
             if kind != Kind::Folder || self.stack.len() >= DEPTH_MAX {
                 return Ok(Some(Found::Stranger(path)));
             }

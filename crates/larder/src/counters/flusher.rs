@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use larder_lock::Wait;
 
-use super::{Counters, Fold, Shared};
+use super::{Counters, Flushed, Fold, Shared};
 
 /// How often.
 const EVERY: Duration = Duration::from_secs(1);
+/// After how many flushes `metrics.yaml` is written anew, where something was counted; at the end, too.
+const VIEW_EVERY: u32 = 5;
 /// How long a flush waits for another process's.
 const WAIT: Duration = Duration::from_millis(500);
 /// How long the end waits for the last flush.
@@ -53,12 +55,19 @@ impl Counters {
 impl Signal {
     fn run(&self, counters: &Weak<Shared>) {
         let _ended = Ended(self);
-        let mut is_warned = false;
+        let (mut is_warned, mut turns) = (false, 0_u32);
         loop {
             let is_last = self.rest();
             let Some(counters) = counters.upgrade() else { return };
             match counters.flush(Fold::WhenLong, &Wait::up_to(WAIT)) {
-                Ok(_) => is_warned = false,
+                Ok(flushed) => {
+                    is_warned = false;
+                    turns = turns.saturating_add(1);
+                    if flushed == Flushed::Appended && (is_last || turns >= VIEW_EVERY) {
+                        turns = 0;
+                        counters.write_view();
+                    }
+                }
                 Err(error) if is_warned => tracing::debug!(%error, "still not counted"),
                 Err(error) => {
                     tracing::warn!(error = &error as &dyn std::error::Error, "not counted");

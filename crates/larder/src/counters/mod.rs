@@ -5,20 +5,26 @@
 //! appends replaces it, in one atomic step under its lock, by one record with the sum: killed at any instruction, every
 //! delta counts once. What a killed process had not appended yet is lost.
 //!
-//! The bytes of a record are JSON: `{"counters":1,"hits_disk":3}`; counters that are zero are left out, and those that
+//! The bytes of a record are JSON: `{"counters":1,"hits_disk":3}`; what is zero is left out, and those that
 //! only a newer version knows are carried along. A record of a newer format is kept as it is, and not counted.
 
+mod class;
 mod flusher;
+mod latency;
 mod record;
 mod tally;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use larder_lock::Wait;
 use larder_storage::journal::{self, Durability, Event, Journal};
 use larder_storage::{Annex, Store, annex, root};
 
+pub(crate) use self::class::Class;
+pub use self::class::ClassTotals;
 pub use self::flusher::Flusher;
+pub use self::latency::{Histogram, Latency};
 pub use self::record::Totals;
 use self::record::{Read, encode};
 pub use self::tally::Counter;
@@ -150,6 +156,22 @@ impl Counters {
         self.shared.tally.add(counter, by);
     }
 
+    /// Counts for a class of documents as well, where that is done.
+    pub fn add_for(&self, class: &str, counter: Counter, by: u64) {
+        self.add(counter, by);
+        self.class(class).count(counter, by);
+    }
+
+    /// A class, for counting it again and again.
+    pub(crate) fn class(&self, name: &str) -> Class {
+        self.shared.tally.classes.of(name)
+    }
+
+    /// Counts how long something took.
+    pub fn measure(&self, latency: Latency, length: Duration) {
+        self.shared.tally.measure(latency, length);
+    }
+
     /// What this process has counted and not flushed.
     pub fn pending(&self) -> Totals {
         self.shared.tally.peek()
@@ -168,8 +190,16 @@ impl Counters {
 }
 
 impl Shared {
+    /// Brings `metrics.yaml` up to date.
+    fn write_view(&self) {
+        if let Err(error) = crate::views::metrics(&self.store) {
+            tracing::debug!(%error, "metrics.yaml is not up to date");
+        }
+    }
+
     fn flush(&self, fold: Fold, wait: &Wait) -> Result<Flushed, Error> {
         let mut slot = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        self.tally.add(Counter::Corrupt, self.store.newly_quarantined());
         let delta = self.tally.take();
         if delta.is_zero() {
             return Ok(Flushed::Nothing);
@@ -257,6 +287,13 @@ fn journal_in(annex: &Annex) -> Result<Journal, Error> {
     Ok(Journal::new(annex.home(), JOURNAL, journal::Options::default().length_max(JOURNAL_BYTES_MAX))?)
 }
 
+/// Up to where a journal was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Position {
+    pub(crate) lineage: u128,
+    pub(crate) sequence: u64,
+}
+
 /// What the records read so far come to.
 #[derive(Debug, Default)]
 struct Sum {
@@ -285,12 +322,19 @@ impl Totals {
     /// # Errors
     /// The root or its ledger cannot be read.
     pub fn read(store: &Store) -> Result<Self, Error> {
-        let Some(annex) = store.annex_if_present(ANNEX)? else { return Ok(Self::default()) };
+        Ok(Self::read_with_position(store)?.map(|(totals, _)| totals).unwrap_or_default())
+    }
+
+    /// The same, and up to which record of which journal that is; `None` when nothing was ever counted.
+    pub(crate) fn read_with_position(store: &Store) -> Result<Option<(Self, Position)>, Error> {
+        let Some(annex) = store.annex_if_present(ANNEX)? else { return Ok(None) };
         let mut follower = journal_in(&annex)?.follow();
         let mut sum = Sum::default();
         for _ in 0..POLLS_MAX {
             if !follower.poll(|event| sum.take(&event))?.more {
-                return Ok(sum.totals);
+                let position =
+                    follower.origin().map(|origin| Position { lineage: origin.lineage, sequence: follower.sequence() });
+                return Ok(position.map(|position| (sum.totals, position)));
             }
         }
         Err(Error::Endless { path: annex.path_of(JOURNAL) })

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Counter;
+use super::class::{self, ClassTotals};
+use super::latency::Histogram;
 
 /// The format of records.
 const VERSION: u64 = 1;
@@ -40,8 +42,20 @@ pub struct Totals {
     pub invalidations: u64,
     /// [`Counter::Evictions`].
     pub evictions: u64,
+    /// [`Counter::Corrupt`].
+    pub corrupt: u64,
+    /// [`Counter::LockWaits`].
+    pub lock_waits: u64,
+    /// [`Counter::LockTimeouts`].
+    pub lock_timeouts: u64,
     /// [`Counter::BytesServed`].
     pub bytes_served: u64,
+    /// How long fetches took.
+    pub fetch_us: Histogram,
+    /// How long callers waited for others, those that waited.
+    pub lock_wait_us: Histogram,
+    /// The same by class: hits, misses, stale answers, fetches and errors.
+    pub classes: BTreeMap<String, ClassTotals>,
     /// What a newer version counts.
     #[serde(flatten)]
     others: BTreeMap<String, u64>,
@@ -49,7 +63,7 @@ pub struct Totals {
 
 /// What a record turned out to be.
 pub(super) enum Read {
-    Delta(Totals),
+    Delta(Box<Totals>),
     Foreign,
 }
 
@@ -60,6 +74,9 @@ impl Totals {
             let cell = self.cell(counter);
             *cell = cell.saturating_add(delta.get(counter));
         }
+        self.fetch_us.add(&delta.fetch_us);
+        self.lock_wait_us.add(&delta.lock_wait_us);
+        class::add(&mut self.classes, &delta.classes);
         for (name, value) in &delta.others {
             if self.others.len() < OTHERS_MAX || self.others.contains_key(name) {
                 let cell = self.others.entry(name.clone()).or_default();
@@ -70,7 +87,11 @@ impl Totals {
 
     /// Whether nothing was counted.
     pub fn is_zero(&self) -> bool {
-        Counter::ALL.iter().all(|&counter| self.get(counter) == 0) && self.others.is_empty()
+        Counter::ALL.iter().all(|&counter| self.get(counter) == 0)
+            && self.fetch_us.is_empty()
+            && self.lock_wait_us.is_empty()
+            && self.classes.is_empty()
+            && self.others.is_empty()
     }
 }
 
@@ -87,6 +108,16 @@ pub(super) fn encode(totals: &Totals) -> Vec<u8> {
         let _ = serde_json::to_writer(&mut record, name);
         let _ = write!(record, ":{value}");
     }
+    for (name, histogram) in [("fetch_us", &totals.fetch_us), ("lock_wait_us", &totals.lock_wait_us)] {
+        if !histogram.is_empty() {
+            let _ = write!(record, ",\"{name}\":");
+            let _ = serde_json::to_writer(&mut record, histogram);
+        }
+    }
+    if !totals.classes.is_empty() {
+        let _ = write!(record, ",\"classes\":");
+        let _ = serde_json::to_writer(&mut record, &totals.classes);
+    }
     record.extend_from_slice(b"}");
     record
 }
@@ -94,7 +125,7 @@ pub(super) fn encode(totals: &Totals) -> Vec<u8> {
 /// A record of this format; any other is somebody else's.
 pub(super) fn decode(record: &[u8]) -> Read {
     let Ok(mut totals) = serde_json::from_slice::<Totals>(record) else { return Read::Foreign };
-    if totals.others.remove("counters") == Some(VERSION) { Read::Delta(totals) } else { Read::Foreign }
+    if totals.others.remove("counters") == Some(VERSION) { Read::Delta(Box::new(totals)) } else { Read::Foreign }
 }
 
 #[cfg(test)]
@@ -105,7 +136,7 @@ mod tests {
     fn a_record_has_the_documented_bytes() {
         let totals = Totals { hits_disk: 3, bytes_served: 4_096, ..Totals::default() };
         assert_eq!(encode(&totals), br#"{"counters":1,"hits_disk":3,"bytes_served":4096}"#);
-        assert!(matches!(decode(&encode(&totals)), Read::Delta(read) if read == totals));
+        assert!(matches!(decode(&encode(&totals)), Read::Delta(read) if *read == totals));
     }
 
     #[test]

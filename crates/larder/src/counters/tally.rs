@@ -2,11 +2,14 @@
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use super::Totals;
+use super::class::Classes;
+use super::latency::{self, Latency};
 
 /// How many threads count without meeting: more share.
-const STRIPES: usize = 16;
+pub(super) const STRIPES: usize = 16;
 
 macro_rules! counters {
     ($($(#[doc = $doc:literal])+ $variant:ident => $field:ident,)+) => {
@@ -71,6 +74,12 @@ counters! {
     Invalidations => invalidations,
     /// Documents that were removed to make room, or because nobody needs them any more.
     Evictions => evictions,
+    /// Files that were found damaged, and set aside.
+    Corrupt => corrupt,
+    /// Callers that waited for somebody else: for a lock, or for a flight.
+    LockWaits => lock_waits,
+    /// Callers that waited in vain.
+    LockTimeouts => lock_timeouts,
     /// Bytes of documents that were given out.
     BytesServed => bytes_served,
 }
@@ -83,6 +92,8 @@ struct Stripe([AtomicU64; Counter::ALL.len()]);
 #[derive(Debug)]
 pub(super) struct Tally {
     stripes: [Stripe; STRIPES],
+    latencies: [[AtomicU64; latency::STEPS]; Latency::COUNT],
+    pub(super) classes: Classes,
 }
 
 thread_local! {
@@ -90,7 +101,7 @@ thread_local! {
 }
 
 /// The stripe of this thread.
-fn stripe() -> usize {
+pub(super) fn stripe() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     STRIPE.with(|stripe| {
         stripe.get().unwrap_or_else(|| {
@@ -103,7 +114,8 @@ fn stripe() -> usize {
 
 impl Tally {
     pub(super) fn new() -> Self {
-        Self { stripes: Default::default() }
+        let latencies = std::array::from_fn(|_| std::array::from_fn(|_| AtomicU64::new(0)));
+        Self { stripes: Default::default(), latencies, classes: Classes::default() }
     }
 
     pub(super) fn add(&self, counter: Counter, by: u64) {
@@ -112,19 +124,38 @@ impl Tally {
         }
     }
 
+    pub(super) fn measure(&self, latency: Latency, length: Duration) {
+        let cells = self.latencies.get(latency as usize);
+        if let Some(cell) = cells.and_then(|cells| cells.get(latency::step_of(length))) {
+            cell.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// What was counted since the last time, which is counted anew from here on.
     pub(super) fn take(&self) -> Totals {
-        self.sum(|cell| cell.swap(0, Ordering::Relaxed))
+        let mut totals = self.sum(|cell| cell.swap(0, Ordering::Relaxed));
+        totals.classes = self.classes.take();
+        totals
     }
 
     pub(super) fn peek(&self) -> Totals {
-        self.sum(|cell| cell.load(Ordering::Relaxed))
+        let mut totals = self.sum(|cell| cell.load(Ordering::Relaxed));
+        totals.classes = self.classes.peek();
+        totals
     }
 
     /// What was taken, and could not be written.
     pub(super) fn give_back(&self, totals: &Totals) {
         for &counter in Counter::ALL {
             self.add(counter, totals.get(counter));
+        }
+        self.classes.give_back(&totals.classes);
+        for (cells, histogram) in self.latencies.iter().zip([&totals.fetch_us, &totals.lock_wait_us]) {
+            for (step, by) in histogram.steps() {
+                if let Some(cell) = cells.get(step) {
+                    cell.fetch_add(by, Ordering::Relaxed);
+                }
+            }
         }
     }
 
@@ -133,6 +164,11 @@ impl Tally {
         for stripe in &self.stripes {
             for (&counter, cell) in Counter::ALL.iter().zip(&stripe.0) {
                 *totals.cell(counter) += of(cell);
+            }
+        }
+        for (cells, histogram) in self.latencies.iter().zip([&mut totals.fetch_us, &mut totals.lock_wait_us]) {
+            for (step, cell) in cells.iter().enumerate() {
+                histogram.count(step, of(cell));
             }
         }
         totals

@@ -16,3 +16,4 @@ mod stale;
 mod stalls;
 mod switches;
 mod tasks;
+mod views;
