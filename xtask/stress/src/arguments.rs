@@ -67,6 +67,10 @@ pub(crate) enum Scene {
     Locks,
     /// An upstream that fails and hangs, with stale copies in hand
     Outage,
+    /// Tasks that are added, claimed and done, by workers that die and freeze
+    Queue,
+    /// Writers far beyond the bounds of a cache
+    Bounds,
 }
 
 /// How long a run lasts.

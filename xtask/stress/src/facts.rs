@@ -30,16 +30,20 @@ pub(crate) enum Kind {
     Invalidating,
     /// It was acknowledged.
     Invalidated,
-    /// A lock was got; `extra` is 1 if exclusively.
+    /// A lock was got, `extra` is 1 if exclusively; or the task `version` was, by the claim `extra`.
     Enter,
-    /// It is about to be let go; `extra` is what the counter says.
+    /// It is about to be let go, `extra` is what the counter says; or done, `extra` is 1 if the queue says so.
     Leave,
     /// A process is gone.
     Dead,
+    /// Something is about to be counted.
+    Counting,
+    /// It is counted.
+    Counted,
 }
 
 impl Kind {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 11] = [
         Self::Begin,
         Self::Acknowledged,
         Self::Refused,
@@ -49,6 +53,8 @@ impl Kind {
         Self::Enter,
         Self::Leave,
         Self::Dead,
+        Self::Counting,
+        Self::Counted,
     ];
 }
 

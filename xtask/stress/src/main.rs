@@ -3,6 +3,8 @@
 #[cfg(unix)]
 mod arguments;
 #[cfg(unix)]
+mod bounds;
+#[cfg(unix)]
 mod children;
 #[cfg(unix)]
 mod corpus;
@@ -32,6 +34,8 @@ mod parts;
 mod progress;
 #[cfg(unix)]
 mod promise;
+#[cfg(unix)]
+mod queue;
 #[cfg(unix)]
 mod report;
 #[cfg(unix)]

@@ -21,11 +21,14 @@ pub(crate) enum Promise {
     Memory,
     Outage,
     Age,
+    Task,
+    Bounded,
+    Counted,
 }
 
 impl Promise {
     /// All of them, in the order of the report.
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::Whole,
         Self::Kept,
         Self::Order,
@@ -41,6 +44,9 @@ impl Promise {
         Self::Works,
         Self::Clean,
         Self::Undamaged,
+        Self::Task,
+        Self::Bounded,
+        Self::Counted,
     ];
 
     pub(crate) const fn index(self) -> usize {
@@ -57,6 +63,9 @@ impl Promise {
             Self::Outage | Self::Age => "P5",
             Self::Works | Self::Clean | Self::Successor => "P6",
             Self::Undamaged => "P7",
+            Self::Bounded => "P10",
+            Self::Counted => "P11",
+            Self::Task => "queue",
             Self::Order => "order",
             Self::Fence => "fence",
             Self::Memory => "memory",
@@ -81,6 +90,9 @@ impl Promise {
             Self::Clean => "no temporary file, no lock and no process stays behind",
             Self::Undamaged => "nothing is damaged, and nothing is set aside",
             Self::Fence => "nothing fetched before an invalidation is given out after it",
+            Self::Task => "an acknowledged task is done or there, by one at a time while claims stand",
+            Self::Bounded => "what is stored stays within its bounds, whoever is killed",
+            Self::Counted => "what was counted is counted once, whoever is killed",
             Self::Memory => "what another process has put or taken is known to the memory tier",
         }
     }

@@ -45,4 +45,12 @@ pub(crate) enum Sabotage {
     AgeResetByError,
     /// Whoever has a stale copy waits for a new one as long as those who have none
     WaitForTheFrozen,
+    /// A queue is a file that is read and written whole, without a lock
+    QueueRewritten,
+    /// A task is done by whoever sees it, and nobody says that it is being done
+    ClaimWithoutLease,
+    /// Counts are a file that is read, added to and written, without a lock
+    MetricsWithoutLock,
+    /// Nothing is ever removed to make room
+    GrowForEver,
 }

@@ -287,7 +287,7 @@ fn hear(
                 }
             }
         }
-        Kind::Enter | Kind::Leave | Kind::Dead => {}
+        Kind::Enter | Kind::Leave | Kind::Dead | Kind::Counting | Kind::Counted => {}
     }
 }
 

@@ -15,7 +15,7 @@ use crate::failure::{Failure, chain};
 use crate::message::Violation;
 use crate::promise::Promise;
 use crate::sabotage::Sabotage;
-use crate::{herd, locks, outage, storm};
+use crate::{bounds, herd, locks, outage, queue, storm};
 
 /// What a process is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +39,12 @@ pub(crate) enum Role {
     Asker,
     /// Asks for documents of which there are stale copies, likewise.
     Patron,
+    /// Adds tasks.
+    Producer,
+    /// Does tasks.
+    Labourer,
+    /// Puts more documents than there may be.
+    Filler,
 }
 
 impl Role {
@@ -53,6 +59,9 @@ impl Role {
             Self::Holder => "holder",
             Self::Asker => "asker",
             Self::Patron => "patron",
+            Self::Producer => "producer",
+            Self::Labourer => "labourer",
+            Self::Filler => "filler",
         }
     }
 }
@@ -131,6 +140,9 @@ fn play(order: Order) -> Result<(), Failure> {
         Role::Holder => locks::holder::play(&mut worker),
         Role::Asker => herd::asker::play(&mut worker),
         Role::Patron => outage::patron::play(&mut worker),
+        Role::Producer => queue::producer::play(&mut worker),
+        Role::Labourer => queue::labourer::play(&mut worker),
+        Role::Filler => bounds::filler::play(&mut worker),
     };
     worker.voice.flush();
     played
