@@ -116,14 +116,19 @@ impl Opened {
 
     /// Appends, with nothing read before. A journal that is full, or has come to a length at which it pays to look, is
     /// compacted.
-    fn append(&self, records: &[Vec<u8>], durability: Durability, wait: &Wait) -> Result<(), Error> {
-        let appended = match self.journal.append(records, durability, wait) {
+    fn append(&self, records: Vec<Record>, durability: Durability, wait: &Wait) -> Result<(), Error> {
+        let lines: Vec<_> = records.iter().map(Record::encode).collect();
+        let appended = match self.journal.append(&lines, durability, wait) {
             Err(append::Error::Full { .. }) => {
                 self.compact(wait)?;
-                self.journal.append(records, durability, wait)?
+                self.journal.append(&lines, durability, wait)?
             }
             appended => appended?,
         };
+        // where this process follows the queue, it need not read back what it has just written
+        if let Ok(mut fold) = self.fold.try_lock() {
+            fold.append(&appended, records, &self.now());
+        }
         if crosses(&appended)
             && let Err(error) = self.compact(&Wait::none())
         {
@@ -192,8 +197,8 @@ impl Queue {
         let opened = self.shared.writing()?;
         let now_ms = opened.now().wall_ms;
         for batch in tasks.chunks(BATCH_MAX) {
-            let records: Vec<_> = batch.iter().map(|task| Record::add(Spec::of(task, now_ms)).encode()).collect();
-            opened.append(&records, durability, wait)?;
+            let records = batch.iter().map(|task| Record::add(Spec::of(task, now_ms))).collect();
+            opened.append(records, durability, wait)?;
             added.tasks += batch.len() as u64;
         }
         Ok(added)

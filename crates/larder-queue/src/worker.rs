@@ -176,7 +176,15 @@ impl Worker {
     /// # Errors
     /// None is known to be done.
     pub fn complete_all(&self, claims: Vec<Claim>, wait: &Wait) -> Result<Vec<Lost>, Error> {
-        self.end(claims, &End::Done, wait)
+        self.complete_all_as(claims, Durability::Synced, wait)
+    }
+
+    /// The same with a choice of what it survives: unsynced, loss of power may bring the tasks back, to be done again.
+    ///
+    /// # Errors
+    /// None is known to be done.
+    pub fn complete_all_as(&self, claims: Vec<Claim>, durability: Durability, wait: &Wait) -> Result<Vec<Lost>, Error> {
+        self.end_as(claims, &End::Done, durability, wait)
     }
 
     /// The attempt failed: the task is left alone for 30 s, doubling each time up to 15 minutes, and after the last attempt
@@ -216,6 +224,17 @@ impl Worker {
     }
 
     fn end(&self, claims: Vec<Claim>, end: &End<'_>, wait: &Wait) -> Result<Vec<Lost>, Error> {
+        let durability = if matches!(end, End::Released) { Durability::Unsynced } else { Durability::Synced };
+        self.end_as(claims, end, durability, wait)
+    }
+
+    fn end_as(
+        &self,
+        claims: Vec<Claim>,
+        end: &End<'_>,
+        durability: Durability,
+        wait: &Wait,
+    ) -> Result<Vec<Lost>, Error> {
         if claims.is_empty() {
             return Ok(Vec::new());
         }
@@ -242,7 +261,6 @@ impl Worker {
                 }
             });
         }
-        let durability = if matches!(end, End::Released) { Durability::Unsynced } else { Durability::Synced };
         finish(opened, exclusive, fold, records, durability, &now)?;
         Ok(lost)
     }

@@ -62,6 +62,10 @@ enum Group {
     Contention,
     /// What many invalidations cost those who come after
     Invalidation,
+    /// Tasks added, claimed and completed
+    Queue,
+    /// Puts beside an eviction, and the first hit in a large store
+    Bounds,
 }
 
 /// What every row is given.
@@ -177,6 +181,8 @@ fn measure(group: Group, context: &Context) -> Result<Vec<Row>, Error> {
         Group::Lock => rows::lock::rows(context),
         Group::Contention => rows::contention::rows(context),
         Group::Invalidation => rows::invalidation::rows(context),
+        Group::Queue => rows::queue::rows(context),
+        Group::Bounds => rows::bounds::rows(context),
     }
 }
 

@@ -242,7 +242,7 @@ impl Follower {
         }
         let (home, names) = (&self.shared.home, &self.shared.names);
         let Some(opened) = self.opened.as_ref() else { return Ok(true) };
-        let replaced = match retry(|| home.disk.metadata_at(&home.folder, Path::new(&names.file))) {
+        let replaced = match retry(|| home.disk.glance_at(&home.folder, Path::new(&names.file))) {
             Ok(metadata) => !opened.place.is(&metadata),
             Err(error) if error.kind() == io::ErrorKind::NotFound => true,
             Err(error) => return Err(self.disk_error("look for", error)),

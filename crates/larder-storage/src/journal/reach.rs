@@ -124,7 +124,7 @@ impl Tail {
 pub(super) fn reach(shared: &Shared, tail: &mut Option<Tail>) -> Result<(), Error> {
     let names = &shared.names;
     for _ in 0..ATTEMPTS_MAX {
-        let found = retry(|| shared.home.disk.metadata_at(&shared.home.folder, Path::new(&names.file)));
+        let found = retry(|| shared.home.disk.glance_at(&shared.home.folder, Path::new(&names.file)));
         let metadata = match found {
             Ok(metadata) => metadata,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {

@@ -5,7 +5,7 @@ use std::io::IoSlice;
 use rustix::io::Errno;
 
 use super::{Scratch, errno, on_each_disk, path};
-use crate::{Disk, Kind, Open, read_exact_at, read_to_limit, write_all, write_all_at};
+use crate::{Disk, Kind, Metadata, Open, read_exact_at, read_to_limit, write_all, write_all_at};
 
 on_each_disk!(
     what_is_written_is_read_back,
@@ -156,6 +156,9 @@ fn metadata_tell_kind_length_and_links(disk: &dyn Disk) {
     write_all(disk, &file, &[b"abc"]).unwrap();
     let by_handle = disk.metadata(&file).unwrap();
     assert_eq!(by_handle, disk.metadata_at(&root, path("a")).unwrap());
+    let glanced = Metadata { modified_ns: 0, changed_ns: 0, ..by_handle };
+    assert_eq!(glanced, disk.glance_at(&root, path("a")).unwrap());
+    assert!(disk.glance_at(&root, path("absent")).is_err());
     assert_eq!((by_handle.kind, by_handle.length, by_handle.links), (Kind::File, 3, 1));
     assert!(by_handle.modified_ns > 1_600_000_000_000_000_000, "{by_handle:?}");
     disk.link(&root, path("a"), &root, path("b")).unwrap();

@@ -356,6 +356,12 @@ impl Disk for FaultDisk {
         self.core.call(Operation::MetadataAt, Some(folder.join(name)), None, make)
     }
 
+    fn glance_at(&self, at: &Handle, name: &Path) -> io::Result<Metadata> {
+        let (at, folder) = watched(at)?;
+        let make = |_| self.core.inner.glance_at(at, name);
+        self.core.call(Operation::MetadataAt, Some(folder.join(name)), None, make)
+    }
+
     fn used_at(&self, at: &Handle, name: &Path) -> io::Result<(Metadata, i128)> {
         let (at, folder) = watched(at)?;
         let make = |_| self.core.inner.used_at(at, name);
