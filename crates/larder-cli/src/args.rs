@@ -134,6 +134,9 @@ pub(crate) struct Run {
     /// An environment variable that the output depends on
     #[arg(long, value_name = "NAME")]
     pub(crate) env: Vec<OsString>,
+    /// A file or folder that the output depends on: when anything in it changes, the command runs again
+    #[arg(long, value_name = "PATH")]
+    pub(crate) depends: Vec<PathBuf>,
     /// A tag to invalidate it by
     #[arg(long, value_name = "T", value_parser = tag)]
     pub(crate) tag: Vec<Tag>,

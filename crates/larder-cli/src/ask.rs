@@ -8,6 +8,7 @@ mod lead;
 mod stale;
 pub(crate) mod uncached;
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -16,6 +17,7 @@ use larder::counters::{Counter, Fold};
 use larder_staleness::{Action, Copy, Decision, Reason, Wish};
 use larder_storage::{Entry, GetError, Key, Standing, Store};
 use larder_upstream::{About, Decided, Flights};
+use larder_watch::fingerprint::{Change, Paths};
 
 use self::bounds::Bounds;
 use crate::args::Global;
@@ -87,6 +89,10 @@ pub(crate) struct Look<'a> {
     pub(crate) flights: &'a Flights,
     pub(crate) key: &'a Key,
     pub(crate) tags: &'a [larder_storage::Tag],
+    /// What this caller says that it depends on.
+    pub(crate) depends: &'a Paths,
+    /// What was found to have changed of that.
+    pub(crate) change: RefCell<Option<Change>>,
 }
 
 impl Look<'_> {
@@ -98,15 +104,27 @@ impl Look<'_> {
     /// The same at a moment that may be still to come.
     pub(crate) fn at(&self, wish: &Wish, at: SystemTime) -> Result<(Option<Entry>, Decided), GetError> {
         let found = self.store.get_with_invalidated(self.key)?;
-        let copy = found.as_ref().map(copy_of);
-        let decided = self.flights.decide(self.key, self.tags, copy.as_ref(), wish, at);
+        let mut copy = found.as_ref().map(copy_of);
+        let decide = |copy: Option<&Copy>| self.flights.decide(self.key, self.tags, copy, wish, at);
+        let mut decided = decide(copy.as_ref());
+        self.change.replace(None);
+        if decided.decision.takes_for_current()
+            && let (Some(entry), Some(copy)) = (&found, &mut copy)
+            && let Some(change) = self.change_of(entry)
+        {
+            tracing::info!(key = %self.key, %change, "the stored copy is out of date");
+            self.change.replace(Some(change));
+            copy.is_outdated = true;
+            decided = decide(Some(copy));
+        }
         Ok((found, decided))
     }
 }
 
-/// What decides about an entry.
+/// What decides about an entry, but for the files that it depends on.
 pub(crate) fn copy_of(entry: &Entry) -> Copy {
-    Copy { life: About::of_or_default(entry).life, is_invalidated: entry.standing() != Standing::Current }
+    let (life, is_invalidated) = (About::of_or_default(entry).life, entry.standing() != Standing::Current);
+    Copy { life, is_invalidated, is_outdated: false }
 }
 
 impl Call<'_> {
@@ -117,7 +135,7 @@ impl Call<'_> {
             status::be_of_class(chosen.name);
         }
         let flights = Flights::new(Arc::clone(store));
-        let look = Look { store, flights: &flights, key, tags: &self.job.tags };
+        let look = Look::new((store, &flights), key, &self.job.tags, &self.job.depends);
         let (found, decided) = look.again(&self.job.wish)?;
         if self.global.behind {
             return self.refresh(&look, found.as_ref(), &decided);
@@ -188,7 +206,11 @@ pub(crate) fn hit(look: &Look<'_>, entry: &Entry, decision: Decision) -> Outcome
     let now = look.store.clock().wall();
     let life = About::of_or_default(entry).life;
     let mut outcome = status::hit(&life, now);
-    outcome.stale = copy_of(entry).is_invalidated || !life.is_fresh(now);
+    outcome.stale = copy_of(entry).is_invalidated || !life.is_fresh(now) || look.change.borrow().is_some();
+    if decision.reason == Reason::Offline && !outcome.stale {
+        // it is given whatever it is worth, and says what that is
+        outcome.stale = look.change_of(entry).is_some();
+    }
     outcome.detail = match decision.reason {
         Reason::Offline if outcome.stale => Some("offline".into()),
         Reason::WhileRevalidate => Some("stale, within its time for use while it is refreshed".into()),

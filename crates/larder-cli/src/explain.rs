@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use larder_staleness::{Action, Chosen, Decision, Recommendation, Why, Wish, format_date, ms_of};
 use larder_storage::{Entry, Key};
 use larder_upstream::{About, Flights, UnderWay};
+use larder_watch::fingerprint::{Change, Paths};
 use serde::Serialize;
 
 use crate::args::{Explain, Global};
@@ -16,7 +17,7 @@ use crate::exit::{Exit, Failed};
 use crate::flights::{self, FlightObject};
 use crate::output::Output;
 use crate::text::{distance, plain, span, unix_ms};
-use crate::{json, root};
+use crate::{depends, json, root};
 
 /// What `explain --json` prints.
 #[derive(Serialize)]
@@ -32,6 +33,10 @@ struct Answer<'a> {
     class: ClassObject<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     source: Option<SourceObject<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    depends: Vec<depends::Object>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changed: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     flight: Option<FlightObject<'a>>,
 }
@@ -81,6 +86,8 @@ struct Explanation<'a> {
     decision: Decision,
     under_way: Option<UnderWay>,
     class: Chosen<'a>,
+    /// What has changed of that which the copy depends on.
+    change: Option<Change>,
 }
 
 pub(crate) fn run(global: &Global, terms: &Explain, output: Output) -> Result<Exit, Failed> {
@@ -90,7 +97,8 @@ pub(crate) fn run(global: &Global, terms: &Explain, output: Output) -> Result<Ex
     let flights = Flights::new(Arc::clone(&store));
     let now = store.clock().wall();
     let at = terms.at.map_or(now, |moment| moment.seen_from(now));
-    let look = Look { store: &store, flights: &flights, key: &terms.key, tags: &[] };
+    let depends = Paths::default();
+    let look = Look::new((&store, &flights), &terms.key, &[], &depends);
     let wish = wish(terms, &loaded);
     let (found, decided) = look.at(&wish, at)?;
     let under_way = match decided.under_way {
@@ -103,7 +111,9 @@ pub(crate) fn run(global: &Global, terms: &Explain, output: Output) -> Result<Ex
     let class = classes.choose(named.as_deref(), terms.key.as_str());
     let class = class.unwrap_or_else(|_| classes.of_key(terms.key.as_str()));
     let decision = decided.decision;
-    let explanation = Explanation { key: &terms.key, at, loaded: &loaded, found, decision, under_way, class };
+    // as it is now, whatever moment was asked about: nobody knows what files will be
+    let change = found.as_ref().and_then(|entry| look.change_of(entry));
+    let explanation = Explanation { key: &terms.key, at, loaded: &loaded, found, decision, under_way, class, change };
     if output.json {
         output.object(&explanation.object())?;
     } else {
@@ -143,6 +153,7 @@ impl Explanation<'_> {
     fn verdict(&self) -> &'static str {
         match (&self.found, self.decision.verdict) {
             (Some(entry), Some(_)) if copy_of(entry).is_invalidated => "invalidated",
+            (Some(_), Some(_)) if self.change.is_some() => "outdated",
             (Some(_), Some(larder_staleness::Verdict::Fresh)) => "fresh",
             (Some(_), Some(_)) => "stale",
             _ => "absent",
@@ -186,6 +197,8 @@ impl Explanation<'_> {
             class,
             source,
             stored: self.found.as_ref().map(|entry| stored(entry, self.at)),
+            depends: self.found.as_ref().map_or_else(Vec::new, depends::objects),
+            changed: self.change.as_ref().map(ToString::to_string),
             flight: self.under_way.as_ref().map(FlightObject::from),
         }
     }
@@ -217,6 +230,12 @@ impl Explanation<'_> {
             for (name, value) in copy_words(entry, self.at) {
                 line(name, &value);
             }
+        }
+        for object in self.found.as_ref().map_or_else(Vec::new, depends::objects) {
+            line("depends on", &plain(&object.words()));
+        }
+        if let Some(change) = &self.change {
+            line("changed", &plain(&change.to_string()));
         }
         line("flight", &self.under_way.as_ref().map_or_else(|| "none".to_owned(), flights::words));
         text

@@ -9,6 +9,7 @@ use larder_lock::Bound;
 use larder_staleness::{Action, Life, Wish};
 use larder_storage::{Entry, Key, Standing, Tag};
 use larder_upstream::{About, Flights};
+use larder_watch::fingerprint::Paths;
 
 use crate::args::{Get, Global};
 use crate::ask::bounds::Bounds;
@@ -27,6 +28,10 @@ enum Absent {
     Nothing { key: Key },
     #[error("the copy of {key:?} was invalidated, and no source is configured for it: --offline gives it all the same")]
     Invalidated { key: Key },
+    #[error(
+        "the copy of {key:?} is out of date: {changed}; no source is configured for it: --offline gives it all the same"
+    )]
+    Outdated { key: Key, changed: String },
     #[error(
         "the copy of {key:?} is not fresh any more, and no source is configured for it: --offline gives it all the same"
     )]
@@ -105,6 +110,7 @@ fn job(terms: &Get, loaded: &Loaded, source: &Source, wish: Wish) -> Result<Job,
         policy,
         class: None,
         tags: source.tags.iter().map(tag).collect::<Result<_, _>>()?,
+        depends: Paths::default(),
         durability: larder_storage::Durability::Full,
         wish,
         soft_timeout: terms.soft_timeout.map_or(config.limits().soft_timeout, |span| span.0),
@@ -119,7 +125,8 @@ fn job(terms: &Get, loaded: &Loaded, source: &Source, wish: Wish) -> Result<Job,
 fn stored(global: &Global, terms: &Get, loaded: &Loaded, wish: &Wish, output: Output) -> Result<Exit, Failed> {
     let store = Arc::new(loaded.options().open(root::path(global)?)?);
     let flights = Flights::new(Arc::clone(&store));
-    let look = Look { store: &store, flights: &flights, key: &terms.key, tags: &[] };
+    let depends = Paths::default();
+    let look = Look::new((&store, &flights), &terms.key, &[], &depends);
     status::be_of_class(loaded.config.classes().of_key(terms.key.as_str()).name);
     let (found, decided) = look.again(wish)?;
     let now = store.clock().wall();
@@ -131,10 +138,11 @@ fn stored(global: &Global, terms: &Get, loaded: &Loaded, wish: &Wish, output: Ou
         return given;
     }
     status::count(&store, Fold::WhenPressing, &[(Counter::Misses, 1)]);
-    Err(Failed::new(Exit::ABSENT, absent(terms, found.as_ref(), now)))
+    let changed = look.changed();
+    Err(Failed::new(Exit::ABSENT, absent(terms, found.as_ref(), now, changed)))
 }
 
-fn absent(terms: &Get, found: Option<&Entry>, now: std::time::SystemTime) -> Absent {
+fn absent(terms: &Get, found: Option<&Entry>, now: std::time::SystemTime, changed: Option<String>) -> Absent {
     let key = terms.key.clone();
     if terms.refresh {
         return Absent::NoSource { key };
@@ -143,6 +151,9 @@ fn absent(terms: &Get, found: Option<&Entry>, now: std::time::SystemTime) -> Abs
     let life = About::of_or_default(entry).life;
     if entry.standing() != Standing::Current {
         return Absent::Invalidated { key };
+    }
+    if let Some(changed) = changed {
+        return Absent::Outdated { key, changed };
     }
     match terms.max_age {
         Some(bound) if life.is_fresh(now) => {

@@ -8,6 +8,7 @@ use larder::Policy;
 use larder_staleness::{Backoff, Wish};
 use larder_storage::{Durability, Tag};
 use larder_upstream::Failure;
+use larder_watch::fingerprint::Paths;
 
 /// A command that prints a document, and the terms on which it is run and its output kept.
 #[derive(Clone, Debug)]
@@ -21,6 +22,8 @@ pub(crate) struct Job {
     /// The class that was named for it.
     pub(crate) class: Option<String>,
     pub(crate) tags: Vec<Tag>,
+    /// The files that the document depends on.
+    pub(crate) depends: Paths,
     pub(crate) durability: Durability,
     /// What the caller wants.
     pub(crate) wish: Wish,

@@ -6,6 +6,7 @@ mod behind;
 mod child;
 mod completions;
 mod config;
+mod depends;
 mod environment;
 mod exit;
 mod explain;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use larder_staleness::Wish;
 use larder_storage::{Key, Metadata, Store};
+use larder_watch::fingerprint::Paths;
 
 use crate::args::{Global, Run};
 use crate::ask::bounds::Bounds;
@@ -23,7 +24,8 @@ pub(crate) fn run(global: &Global, terms: &Run, output: Output) -> Result<Exit, 
     tagged.map_err(|error| Failed::new(Exit::USAGE, error))?;
     let loaded = Loaded::find(global)?;
     let bounds = Bounds::new(global, &loaded, terms.timeout)?;
-    let job = job(terms, &loaded)?;
+    let depends = Paths::new(&terms.depends).map_err(|error| Failed::new(Exit::USAGE, error))?;
+    let job = Job { depends, ..job(terms, &loaded)? };
     let call = Call { global, output, bounds, job: &job, loaded: &loaded };
     if !loaded.config.switches().disk {
         return if job.wish.offline { Err(call.absent(None)) } else { uncached::quietly(&call, None) };
@@ -57,6 +59,7 @@ fn job(terms: &Run, loaded: &Loaded) -> Result<Job, Failed> {
         policy,
         class: terms.class.clone(),
         tags: terms.tag.clone(),
+        depends: Paths::default(),
         durability: terms.durability.into(),
         wish,
         soft_timeout: span(terms.soft_timeout).unwrap_or(config.limits().soft_timeout),

@@ -15,6 +15,9 @@ pub struct Copy {
     pub life: Life,
     /// Whether something that covers it was invalidated since its fetch began; then it is nothing but a fallback.
     pub is_invalidated: bool,
+    /// Whether a file that it depends on is no longer what it was; likewise. It need not be looked at for those who would
+    /// not get the copy anyway, or want it whatever it is worth: decide without, and again if the copy would be given out.
+    pub is_outdated: bool,
 }
 
 /// A failure that all processes remember, so that nobody asks again for a while.
@@ -104,6 +107,8 @@ pub enum Reason {
     NoCopy,
     /// Something that covers it was invalidated since it was fetched.
     Invalidated,
+    /// A file that it depends on is no longer what it was when it was fetched.
+    DependencyChanged,
     /// It is from the future: some clock was wrong.
     Future,
     /// It is older than the caller takes.
@@ -126,6 +131,7 @@ impl Reason {
             Self::Offline => "the upstream is not to be asked",
             Self::NoCopy => "nothing is stored, or it was invalidated hard",
             Self::Invalidated => "it was invalidated after it was fetched",
+            Self::DependencyChanged => "a file that it depends on has changed since it was fetched",
             Self::Future => "it is from the future, so that some clock was wrong",
             Self::TooOld => "it is older than the caller takes",
             Self::Stale => "its time is over",
@@ -148,6 +154,11 @@ pub struct Decision {
 }
 
 impl Decision {
+    /// Whether the copy is given out for what it is worth, so that the files that it depends on must be what they were.
+    pub const fn takes_for_current(&self) -> bool {
+        matches!(self.reason, Reason::Fresh | Reason::FreshEarly | Reason::WhileRevalidate)
+    }
+
     /// Whether the copy may be given out at all, now or when the upstream fails.
     pub const fn can_fall_back(&self) -> bool {
         matches!(self.action, Action::Give { .. } | Action::Ask { fallback: true })
@@ -166,7 +177,7 @@ impl Decision {
 /// | within its stale-while-revalidate window, current, young enough, and not to be refreshed | the copy, refreshed meanwhile |
 /// | else | the upstream is asked; the copy is the fallback within its stale-if-error window |
 ///
-/// A copy that was invalidated softly is nothing but a fallback. `draw` is a number of 0 to 1 for [`Early::XFetch`].
+/// A copy that was invalidated softly, or made from files that have changed since, is nothing but a fallback. `draw` is a number of 0 to 1 for [`Early::XFetch`].
 pub fn decide(
     copy: Option<&Copy>,
     held: Option<Held>,
@@ -191,7 +202,7 @@ pub fn decide(
         return decided(give, Reason::Offline);
     }
     let is_young = wish.max_age.is_none_or(|most| life.age_exact(now).is_some_and(|age| age <= most));
-    let counts = !copy.is_invalidated && is_young && !wish.refresh;
+    let counts = !copy.is_invalidated && !copy.is_outdated && is_young && !wish.refresh;
     if verdict == Verdict::Fresh && counts {
         let is_early = held.is_none() && wish.may_refresh && wish.early.is_due(&life, now_ms, draw);
         return if is_early { decided(refreshed, Reason::FreshEarly) } else { decided(give, Reason::Fresh) };
@@ -209,6 +220,7 @@ pub fn decide(
     let reason = match verdict {
         _ if wish.refresh => Reason::Refresh,
         _ if copy.is_invalidated => Reason::Invalidated,
+        _ if copy.is_outdated => Reason::DependencyChanged,
         Verdict::Kept if life.fetched_ms > now_ms => Reason::Future,
         _ if !is_young => Reason::TooOld,
         _ => Reason::Stale,

@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use larder_staleness::{DAY, History, Life, Policy};
 use larder_storage::{Entry, Metadata, MetadataError, Tag};
+use larder_watch::fingerprint::Dependency;
 use serde::{Deserialize, Serialize};
 
 /// How long a document is fresh when nobody said: 30 days.
@@ -42,6 +43,9 @@ pub struct About {
     /// How its last checks went.
     #[serde(default, skip_serializing_if = "is_new")]
     pub history: History,
+    /// The files that it was made from, as they were before its fetch began.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub depends: Vec<Dependency>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]

@@ -233,6 +233,8 @@ impl Builder {
             group: Group::new(),
             threads: Threads::at_most(WAITING_THREADS_MAX),
             elsewhere: Arc::default(),
+            #[cfg(feature = "watch")]
+            known: crate::watch::Known::default(),
             store,
             settings,
         };

@@ -11,6 +11,7 @@ use larder_storage::{
     Evicted, GetError, Invalidation, Key, MetadataError, Prefix, Published, Put, Store, Summary, Token, invalidate, put,
 };
 use larder_upstream::{About, Flights};
+use larder_watch::fingerprint::{self, Paths};
 use tokio::task::{JoinError, spawn_blocking};
 
 use crate::builder::Builder;
@@ -56,6 +57,9 @@ pub enum Error {
     /// What was counted could not be kept or read.
     #[error(transparent)]
     Counters(#[from] counters::Error),
+    /// What it depends on cannot be told.
+    #[error(transparent)]
+    Depends(#[from] fingerprint::Error),
     /// The runtime was shut down meanwhile: whether it was done is not known.
     #[error("the runtime ended in the midst of it: do it again in one that lives on")]
     Interrupted(#[from] JoinError),
@@ -120,9 +124,13 @@ impl Cache {
             return Ok(Some(answer));
         }
         let (inner, asked, key) = (Arc::clone(&self.inner), key.clone(), key.clone());
-        let looked = spawn_blocking(move || inner.look(&key)).await??;
-        if let Some(found) = looked.filter(|found| found.is_fresh(self.inner.wall())) {
-            return Ok(Some(self.inner.hit_on_disk(&asked, found.document)));
+        let look = move || {
+            let found = inner.look(&key)?.filter(|found| found.is_fresh(inner.wall()));
+            Ok::<_, Error>(found.filter(|found| inner.change_of(&found.document, &Paths::default()).is_none()))
+        };
+        let looked = spawn_blocking(look).await??;
+        if let Some(found) = looked {
+            return Ok(Some(self.inner.hit(&asked, found)));
         }
         let class = self.inner.class_named(&asked, None);
         self.inner.counters.add_for(class, Counter::Misses, 1);
@@ -131,7 +139,9 @@ impl Cache {
 
     /// Stores a document that the caller has. It counts as fetched now, and from the generation in which it is stored.
     ///
-    /// Of the terms, the tags, the class, the time it is fresh and the windows for stale use count.
+    /// Of the terms, the tags, the class, the time it is fresh, the windows for stale use and the files that it depends on
+    /// count. Those are looked at now: what has changed while the document was being made goes unnoticed, unless it is made
+    /// in a fetch.
     ///
     /// # Errors
     /// It is not stored, or, with [`put::Error::NotDurable`], stored and perhaps not for good.
@@ -144,15 +154,17 @@ impl Cache {
     pub async fn put(&self, key: &Key, body: impl Into<Bytes>, terms: &Terms) -> Result<Published, Error> {
         let policy = self.inner.policy(key, terms)?;
         let life = Life::drawn(self.inner.wall(), &policy, std::time::Duration::ZERO, crate::inner::chance());
-        let metadata = About { class: terms.class.clone(), ..About::new(life) }.metadata(&terms.tags)?;
-        let put = Put::new().metadata(metadata).durability(self.inner.settings.durability);
-        let (inner, key, body) = (Arc::clone(&self.inner), key.clone(), body.into());
+        let about = About { class: terms.class.clone(), ..About::new(life) };
+        let (inner, key, body, terms) = (Arc::clone(&self.inner), key.clone(), body.into(), terms.clone());
         let store = move || {
+            let depends = inner.dependencies(&terms.depends, std::time::Duration::MAX)?;
+            let metadata = About { depends, ..about }.metadata(&terms.tags)?;
+            let put = Put::new().metadata(metadata).durability(inner.settings.durability);
             let published = inner.store.put(&key, &body, &put);
             inner.room.stored();
-            published
+            Ok::<_, Error>(published)
         };
-        let published = spawn_blocking(store).await?;
+        let published = spawn_blocking(store).await??;
         let is_stored = matches!(published, Ok(_) | Err(put::Error::NotDurable { .. }));
         self.inner.counters.add(if is_stored { Counter::Stored } else { Counter::NotStored }, 1);
         Ok(published?)

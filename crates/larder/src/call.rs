@@ -37,6 +37,8 @@ pub(crate) struct Call {
     refused: Option<Identity>,
     /// What is given out if the upstream fails, or takes too long.
     fallback: Option<Document>,
+    /// Which of the files that the copy was made from has changed, in words.
+    changed: Option<String>,
     /// What waiting for others has taken.
     wait: Duration,
     holder: Option<u32>,
@@ -59,6 +61,7 @@ enum Entered {
         why: Forward,
         found: Option<Found>,
         may_fall_back: bool,
+        changed: Option<String>,
     },
 }
 
@@ -67,8 +70,8 @@ impl Call {
         let began = inner.monotonic();
         let deadline = began.saturating_add(terms.timeout.unwrap_or(inner.settings.timeout));
         let (why, refused, fallback, wait, holder) = (None, None, None, Duration::ZERO, None);
-        let has_joined = false;
-        Self { inner, key, terms, policy, began, deadline, why, refused, fallback, wait, holder, has_joined }
+        let (changed, has_joined) = (None, false);
+        Self { inner, key, terms, policy, began, deadline, why, refused, fallback, changed, wait, holder, has_joined }
     }
 
     /// How long everything may take.
@@ -80,6 +83,7 @@ impl Call {
         for round in 0..ROUNDS_MAX {
             if round > 0
                 && !self.terms.refresh
+                && self.terms.depends.is_empty()
                 && let Some(remembered) = self.inner.in_memory(&self.key)
                 && self.is_young(&remembered)
             {
@@ -95,7 +99,8 @@ impl Call {
                     self.count(Counter::Misses, 1);
                     return Err(Error::Absent { key: self.key.clone() });
                 }
-                Entered::Role { role, why, found, may_fall_back } => {
+                Entered::Role { role, why, found, may_fall_back, changed } => {
+                    self.changed = self.changed.take().or(changed);
                     self.note(why, found.as_ref());
                     self.fallback = found.as_ref().filter(|_| may_fall_back).map(|found| found.document.clone());
                     match role {
@@ -174,7 +179,7 @@ impl Call {
     fn give(&self, found: Found, decision: Decision, fetch: Fetch) -> Answer {
         let is_fresh = matches!(decision.reason, Reason::Fresh | Reason::FreshEarly);
         if self.why.is_some() && is_fresh {
-            return self.found(found.document, Level::Disk);
+            return self.found(found.document, found.level);
         }
         let detail = match decision.reason {
             Reason::WhileRevalidate => Some("stale, within its time for use while it is refreshed"),
@@ -182,17 +187,17 @@ impl Call {
             Reason::Offline if !found.is_fresh(self.inner.wall()) => Some("stale or invalidated, as the terms allow"),
             _ => None,
         };
-        let document = found.document.clone();
+        let (document, level) = (found.document.clone(), found.level);
         if decision.action == (Action::Give { refresh: true }) {
             self.refresh_behind(Some(found), None, fetch);
         }
         match detail {
             Some(detail) if self.why.is_some() => self.stale(document, detail.into()),
             Some(detail) => {
-                let outcome = Outcome { stale: true, detail: Some(detail.into()), ..Outcome::hit(Level::Disk) };
+                let outcome = Outcome { stale: true, detail: Some(detail.into()), ..Outcome::hit(level) };
                 self.inner.hit_as(&self.key, document, outcome)
             }
-            None => self.inner.hit_on_disk(&self.key, document),
+            None => self.inner.hit_as(&self.key, document, Outcome::hit(level)),
         }
     }
 
@@ -200,8 +205,9 @@ impl Call {
     async fn enter(&self) -> Result<Entered, Error> {
         let (inner, key, tags) = (Arc::clone(&self.inner), self.key.clone(), self.terms.tags.clone());
         let (wish, refused, is_first) = (self.wish(), self.refused, self.why.is_none());
+        let depends = self.terms.depends.clone();
         let entered = spawn_blocking(move || {
-            let (found, is_readable) = match inner.look(&key) {
+            let (mut found, is_readable) = match inner.look(&key) {
                 Ok(found) => (found, true),
                 Err(error) if wish.offline => return Err(Error::Read(error)),
                 Err(error) => {
@@ -218,7 +224,13 @@ impl Call {
                 wish.early = Early::Never;
             }
             let copy = found.as_ref().map(Found::copy);
-            let decided = inner.flights.decide(&key, &tags, copy.as_ref(), &wish, now);
+            let mut decided = inner.flights.decide(&key, &tags, copy.as_ref(), &wish, now);
+            let is_wanted = decided.decision.takes_for_current() || decided.decision.reason == Reason::Offline;
+            let change = found.as_mut().filter(|_| is_wanted).and_then(|found| found.compare(&inner, &depends));
+            if change.is_some() {
+                let copy = found.as_ref().map(Found::copy);
+                decided = inner.flights.decide(&key, &tags, copy.as_ref(), &wish, now);
+            }
             let decision = decided.decision;
             let (may_fall_back, found) = match (decision.action, found) {
                 (Action::Give { .. }, Some(found)) => return Ok(Entered::Given { found, decision }),
@@ -245,7 +257,8 @@ impl Call {
                 None => true,
             };
             let role = inner.group.enter(&key, generation, may_join);
-            Ok(Entered::Role { role, why, found, may_fall_back })
+            let changed = change.map(|change| change.to_string());
+            Ok(Entered::Role { role, why, found, may_fall_back, changed })
         });
         entered.await.map_err(|_| self.interrupted())?
     }
@@ -286,6 +299,7 @@ impl Call {
             inner: Arc::clone(&self.inner),
             key: self.key.clone(),
             tags: self.terms.tags.clone(),
+            depends: self.terms.depends.clone(),
             policy: self.policy,
             class: self.terms.class.clone(),
             base,
@@ -342,6 +356,9 @@ impl Call {
     /// Whether an answer that was joined is good enough. It was when this caller joined, as far as the tags were known; for
     /// others, only what is current even now is surely so.
     async fn may_take(&self, arrival: &Arc<Arrival>) -> Result<bool, Error> {
+        if (arrival.document.depends.is_some() || !self.terms.depends.is_empty()) && self.has_changed(arrival).await? {
+            return Ok(false);
+        }
         let Some(token) = arrival.token else { return Ok(true) };
         if arrival.document.metadata.tags().iter().all(|tag| self.terms.tags.contains(tag)) {
             return Ok(true);
@@ -350,6 +367,13 @@ impl Call {
         spawn_blocking(move || is_current(&inner, token, &key, arrival.document.metadata.tags()))
             .await
             .map_err(|_| self.interrupted())
+    }
+
+    /// Whether what was joined was made from files that have changed since: it may have begun before this caller came.
+    async fn has_changed(&self, arrival: &Arc<Arrival>) -> Result<bool, Error> {
+        let (inner, depends, arrival) = (Arc::clone(&self.inner), self.terms.depends.clone(), Arc::clone(arrival));
+        let compare = move || inner.change_of(&arrival.document, &depends).is_some();
+        spawn_blocking(compare).await.map_err(|_| self.interrupted())
     }
 
     /// How this caller's own flight came out.
@@ -417,7 +441,7 @@ impl Call {
         }
         outcome.collapsed = collapsed;
         outcome.stored = Some(arrival.is_stored);
-        outcome.detail.clone_from(&arrival.detail);
+        outcome.detail = arrival.detail.clone().or_else(|| self.changed.clone().map(Cow::Owned));
         self.serve(arrival.document.clone(), outcome)
     }
 

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use larder_staleness::Life;
 use larder_storage::{Entry, Metadata, Token};
 use larder_upstream::{About, Carried};
+use larder_watch::fingerprint::Dependency;
 
 use crate::outcome::Outcome;
 
@@ -29,21 +30,29 @@ pub(crate) struct Document {
     pub(crate) life: Life,
     /// Whether it is not to be refreshed while it is fresh.
     pub(crate) immutable: bool,
+    /// The files that it was made from; `None` for none, which is most often so.
+    pub(crate) depends: Option<Arc<[Dependency]>>,
 }
 
 impl Document {
     pub(crate) fn of_entry(entry: Entry) -> Self {
-        let About { life, immutable, .. } = About::of_or_default(&entry);
-        let metadata = Arc::new(entry.metadata().clone());
-        Self { body: entry.into_body().into(), metadata, life, immutable }
+        let about = About::of_or_default(&entry);
+        let metadata = entry.metadata().clone();
+        Self::new(entry.into_body().into(), metadata, about)
+    }
+
+    pub(crate) fn new(body: Bytes, metadata: Metadata, about: About) -> Self {
+        let About { life, immutable, depends, .. } = about;
+        let depends = if depends.is_empty() { None } else { Some(depends.into()) };
+        Self { body, metadata: Arc::new(metadata), life, immutable, depends }
     }
 
     /// What another process fetched and did not store, with the generation its fetch began in.
     pub(crate) fn of_carried(carried: Carried, otherwise: Life) -> (Self, Token) {
         let Carried { body, metadata, token, .. } = carried;
-        let life = About::in_metadata(&metadata).map_or(otherwise, |about| about.life);
+        let about = About::in_metadata(&metadata).unwrap_or_else(|| About::new(otherwise));
         // what is not stored is never refreshed early
-        (Self { body: body.into(), metadata: Arc::new(metadata), life, immutable: false }, token)
+        (Self::new(body.into(), metadata, About { immutable: false, ..about }), token)
     }
 
     /// As an answer. Its age and what is left of its freshness are added to `outcome`.

@@ -170,7 +170,9 @@ impl Cache {
         F: FnOnce(Context) -> Fut + Send + 'static,
         Fut: Future<Output = Result<Fetched, Failure>> + Send + 'static,
     {
+        // a copy in memory that needs no look at files was made from none
         if !terms.refresh
+            && terms.depends.is_empty()
             && let Some((answer, is_early)) = self.inner().hit_in_memory(key, terms.max_age)
         {
             if is_early && !terms.offline {

@@ -14,6 +14,7 @@ use larder_staleness::{Early, Life, Policy};
 use larder_storage::{Key, Metadata, Put, Tag, Token, put};
 use larder_upstream::tasks::Lead;
 use larder_upstream::{About, Class, Failure, Flight, Turn, Waited, begin};
+use larder_watch::fingerprint::{self, Dependency, Paths};
 use tokio::task::spawn_blocking;
 
 use crate::counters::{Counter, Latency};
@@ -75,6 +76,8 @@ pub(crate) struct Plan {
     pub(crate) inner: Arc<Inner>,
     pub(crate) key: Key,
     pub(crate) tags: Vec<Tag>,
+    /// The files that the document will depend on.
+    pub(crate) depends: Paths,
     pub(crate) policy: Policy,
     pub(crate) class: Option<String>,
     /// The copy that is to be refreshed.
@@ -104,7 +107,7 @@ impl Plan {
                 Landed::Dropped
             };
         }
-        match self.begin(lead.cancellation()).await {
+        match self.begin_current(lead.cancellation()).await {
             Ok(Ok(Turn::Lead(flight))) => self.lead(fetch, lead, flight).await,
             Ok(Ok(Turn::Found { found, waited })) => land(lead, Landed::Found { document: found, waited }),
             Ok(Ok(Turn::Carried { document, waited })) => {
@@ -158,9 +161,10 @@ impl Plan {
         let made = self.call(fetch).await;
         let Self { inner, key, tags, deadline, .. } = self;
         let landed = match made {
-            Ok(Made { fetched, body, about }) => {
-                let life = about.life;
+            Ok(Made { fetched, body, about, unknown }) => {
                 let metadata = metadata(&about, &tags, &fetched).unwrap_or_default();
+                let fetched = if unknown.is_some() { fetched.do_not_store() } else { fetched };
+                let detail = unknown.map_or(detail, |error| Some(format!("not stored: {error}").into()));
                 // without locks each process stores what it has fetched for itself
                 let kept = match token.filter(|_| inner.settings.disk && !inner.settings.locking && fetched.store) {
                     Some(token) => store_alone(&inner, &key, &body, &metadata, token, deadline).await,
@@ -168,7 +172,7 @@ impl Plan {
                 };
                 let is_stored = kept.is_ok();
                 inner.counters.add(if is_stored { Counter::Stored } else { Counter::NotStored }, 1);
-                let document = Document { body, metadata: Arc::new(metadata), life, immutable: about.immutable };
+                let document = Document::new(body, metadata, about);
                 let (is_own, is_bypass) = (true, !is_stored);
                 let detail = kept.unwrap_or_else(Some);
                 let waited = Waited::default();
@@ -261,12 +265,19 @@ struct Made {
     fetched: Fetched,
     body: Bytes,
     about: About,
+    /// Why nobody could tell what it depends on.
+    unknown: Option<fingerprint::Error>,
 }
 
 impl Plan {
     /// Asks upstream, in a task of its own: a panic ends it alone.
     async fn call(&self, fetch: Fetch) -> Result<Made, Uncalled> {
         let (inner, key) = (&self.inner, &self.key);
+        let (depends, unknown) = match self.dependencies().await {
+            Ok(Ok(depends)) => (depends, None),
+            Ok(Err(error)) => (Vec::new(), Some(error)),
+            Err(_) => return Err(Uncalled::Dropped),
+        };
         let began = inner.monotonic();
         let left = self.deadline.saturating_sub(began);
         let class = inner.class_named(key, self.class.as_deref());
@@ -275,8 +286,9 @@ impl Plan {
         let mut task = Aborting(tokio::spawn(async move { fetch(context).await }));
         let outcome = match tokio::time::timeout(left, &mut task.0).await {
             Ok(Ok(Ok(fetched))) => match self.made(fetched, inner.monotonic().saturating_sub(began)) {
-                Ok(made) => {
+                Ok(mut made) => {
                     inner.counters.measure(Latency::Fetch, inner.monotonic().saturating_sub(began));
+                    (made.about.depends, made.unknown) = (depends, unknown);
                     return Ok(made);
                 }
                 Err(failure) => Uncalled::Failed(failure),
@@ -295,6 +307,15 @@ impl Plan {
         inner.counters.measure(Latency::Fetch, inner.monotonic().saturating_sub(began));
         inner.counters.add_for(class, Counter::FetchFailures, 1);
         Err(outcome)
+    }
+
+    /// What the document will depend on, as it is before the fetch begins.
+    async fn dependencies(&self) -> Result<Result<Vec<Dependency>, fingerprint::Error>, tokio::task::JoinError> {
+        if self.depends.is_empty() {
+            return Ok(Ok(Vec::new()));
+        }
+        let (inner, depends, deadline) = (Arc::clone(&self.inner), self.depends.clone(), self.deadline);
+        spawn_blocking(move || inner.dependencies(&depends, deadline)).await
     }
 
     /// The document of a fetch, and its times.
@@ -324,7 +345,16 @@ impl Plan {
         let etag = fetched.etag.clone().or(old_etag);
         let last_modified = fetched.last_modified.clone().or(old_modified);
         Ok(Made {
-            about: About { life, etag, last_modified, immutable, class: self.class.clone(), history },
+            about: About {
+                life,
+                etag,
+                last_modified,
+                immutable,
+                class: self.class.clone(),
+                history,
+                depends: Vec::new(),
+            },
+            unknown: None,
             fetched,
             body,
         })
@@ -357,13 +387,17 @@ struct Publication {
 impl Publication {
     /// Stores it if it may be, and ends the flight; for its own caller, and for those who joined.
     fn publish(self, flight: Flight) -> (Landed, Landed) {
-        let Self { inner, key, tags, deadline, made: Made { fetched, body, about }, waited } = self;
+        let Self { inner, key, tags, deadline, made: Made { fetched, body, mut about, unknown }, waited } = self;
+        inner.settle(&mut about.depends, deadline);
         let (token, life) = (flight.token(), about.life);
-        let made = metadata(&about, &tags, &fetched);
+        let made = metadata(&about, &tags, &fetched).map_err(|error| error.to_string());
+        let made = unknown.map_or(made, |error| Err(error.to_string()));
         let arrival = |metadata: Metadata, is_stored, detail| {
             inner.counters.add(if is_stored { Counter::Stored } else { Counter::NotStored }, 1);
-            let document =
-                Document { body: body.clone(), metadata: Arc::new(metadata), life, immutable: about.immutable };
+            let document = Document::new(body.clone(), metadata, about.clone());
+            if is_stored {
+                inner.note(&key, (token, life.fetched_ms), &document);
+            }
             let (token, is_own, is_bypass) = (Some(token), true, false);
             Landed::Document(Arc::new(Arrival { document, token, is_stored, is_own, is_bypass, detail, waited }))
         };

@@ -73,6 +73,9 @@ pub(crate) struct Inner {
     pub(crate) memory: Option<Memory>,
     pub(crate) clock: Coarse,
     pub(crate) settings: Settings,
+    /// The documents whose files a watch is to know of.
+    #[cfg(feature = "watch")]
+    pub(crate) known: crate::watch::Known,
 }
 
 /// What tells one copy on the disk from another.
@@ -85,6 +88,10 @@ pub(crate) struct Found {
     pub(crate) identity: Identity,
     /// Whether something that covers it was invalidated since its fetch began.
     pub(crate) is_invalidated: bool,
+    /// Whether it is known to be made from files that have changed since.
+    pub(crate) is_outdated: bool,
+    /// Where it was found.
+    pub(crate) level: Level,
 }
 
 /// A copy in memory that counts, and the moment for which that holds.
@@ -127,10 +134,15 @@ impl Inner {
         self.store.token().ok().or_else(|| self.store.token_if_present().ok().flatten())
     }
 
-    /// A copy in memory that is fresh and still what the disk has: one cheap system call.
+    /// A copy in memory that is fresh and still what the disk has: one cheap system call. Not one that depends on files, which
+    /// only blocking work may look at.
     pub(crate) fn in_memory(&self, key: &Key) -> Option<Remembered> {
         let memory = self.memory.as_ref()?;
-        let copy = memory.get(key)?;
+        let copy = memory.get(key).filter(|copy| copy.document.depends.is_none())?;
+        self.remembered(memory, key, copy)
+    }
+
+    fn remembered(&self, memory: &Memory, key: &Key, copy: Arc<Copy>) -> Option<Remembered> {
         let tags = copy.document.metadata.tags();
         let now = self.clock.while_fresh(&copy.document.life);
         if now.is_none() || !self.store.is_unchanged(&copy.mark, key, copy.token, tags) {
@@ -163,9 +175,22 @@ impl Inner {
         if !self.settings.disk {
             return Ok(None);
         }
+        if let Some(found) = self.memory.as_ref().and_then(|memory| self.look_in_memory(memory, key)) {
+            return Ok(Some(found));
+        }
         let mark = self.memory.as_ref().and_then(|_| self.store.mark(key).ok().flatten());
         let Some(entry) = self.store.get_with_invalidated(key)? else { return Ok(None) };
         Ok(Some(self.judge(key, entry, mark)))
+    }
+
+    /// A copy in memory that depends on files, as the disk has it.
+    fn look_in_memory(&self, memory: &Memory, key: &Key) -> Option<Found> {
+        let copy = memory.get(key).filter(|copy| copy.document.depends.is_some())?;
+        let Remembered { document, copy, now, .. } = self.remembered(memory, key, copy)?;
+        let identity = (copy.token, document.life.fetched_ms);
+        self.room.used(key, now);
+        self.note(key, identity, &document);
+        Some(Found { document, identity, is_invalidated: false, is_outdated: false, level: Level::Memory })
     }
 
     fn judge(&self, key: &Key, entry: Entry, mark: Option<Mark>) -> Found {
@@ -175,8 +200,11 @@ impl Inner {
         let found = Found {
             identity: (token, document.life.fetched_ms),
             is_invalidated: standing != Standing::Current,
+            is_outdated: false,
+            level: Level::Disk,
             document,
         };
+        self.note(key, found.identity, &found.document);
         if let (Some(memory), Some(mark), true) = (&self.memory, mark, found.is_fresh(now)) {
             let early = if found.document.immutable {
                 Early::Never
@@ -202,15 +230,16 @@ impl Inner {
         chosen.name
     }
 
-    /// A document from the disk as an answer, counted.
-    pub(crate) fn hit_on_disk(&self, key: &Key, document: Document) -> Answer {
-        self.hit_as(key, document, Outcome::hit(Level::Disk))
+    /// A document that was found as an answer, counted.
+    pub(crate) fn hit(&self, key: &Key, found: Found) -> Answer {
+        self.hit_as(key, found.document, Outcome::hit(found.level))
     }
 
     /// The same, with more to say of it.
     pub(crate) fn hit_as(&self, key: &Key, document: Document, outcome: Outcome) -> Answer {
         let class = self.class_of(key, &document);
-        self.counters.add_for(class, Counter::HitsDisk, 1);
+        let hits = if outcome.level == Level::Memory { Counter::HitsMemory } else { Counter::HitsDisk };
+        self.counters.add_for(class, hits, 1);
         self.counters.add_for(class, Counter::Stale, u64::from(outcome.stale));
         self.counters.add(Counter::BytesServed, document.body.len() as u64);
         document.answer(self.wall(), outcome)
@@ -230,12 +259,13 @@ impl Inner {
 impl Found {
     /// Whether it is an answer for everybody.
     pub(crate) fn is_fresh(&self, now: SystemTime) -> bool {
-        !self.is_invalidated && self.document.life.is_fresh(now)
+        !self.is_invalidated && !self.is_outdated && self.document.life.is_fresh(now)
     }
 
     /// What decides about it.
     pub(crate) const fn copy(&self) -> larder_staleness::Copy {
-        larder_staleness::Copy { life: self.document.life, is_invalidated: self.is_invalidated }
+        let Self { is_invalidated, is_outdated, .. } = *self;
+        larder_staleness::Copy { life: self.document.life, is_invalidated, is_outdated }
     }
 }
 

@@ -80,12 +80,15 @@ pub mod views;
 
 mod call;
 mod coarse;
+mod depends;
 mod flight;
 mod inner;
 mod memory;
 mod refresh;
 mod room;
 mod turn;
+#[cfg(feature = "watch")]
+pub mod watch;
 
 pub use builder::Builder;
 pub use cache::{Cache, Stats};
@@ -98,6 +101,7 @@ pub use larder_storage::{
     Severity, Summary, Tag, Token,
 };
 pub use larder_upstream::{Class, Failure};
+pub use larder_watch::fingerprint::Paths;
 pub use outcome::{Forward, Level, Outcome, Verdict};
 pub use refresher::Refresher;
 pub use terms::Terms;

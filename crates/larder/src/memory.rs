@@ -73,6 +73,12 @@ impl Memory {
         self.copies.remove_if(key, |kept| Arc::ptr_eq(kept, copy));
     }
 
+    /// Forgets whatever there is.
+    #[cfg(feature = "watch")]
+    pub(crate) fn drop_key(&self, key: &Key) {
+        self.copies.remove(key);
+    }
+
     pub(crate) fn bytes(&self) -> u64 {
         self.copies.weight()
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use larder_storage::Tag;
+use larder_watch::fingerprint::Paths;
 
 /// The terms of one call. What is not said here is as the [`Builder`](crate::Builder) has it.
 ///
@@ -28,6 +29,7 @@ pub struct Terms {
     pub(crate) fresh_only: bool,
     pub(crate) refresh: bool,
     pub(crate) offline: bool,
+    pub(crate) depends: Paths,
 }
 
 impl Terms {
@@ -53,6 +55,22 @@ impl Terms {
     /// Adds several.
     pub fn tags(mut self, tags: impl IntoIterator<Item = Tag>) -> Self {
         self.tags.extend(tags);
+        self
+    }
+
+    /// Names the files and folders that the document is made from. When anything in them changes, a copy is nothing but a
+    /// fallback, as if it was invalidated softly; see [`larder_watch::fingerprint`] for what counts. So is a copy that is
+    /// stored without one of these. They are looked at before the fetch begins, so that what changes meanwhile counts, and
+    /// are part neither of the key nor of the document. A document whose files cannot be read is not stored.
+    ///
+    /// ```
+    /// use larder::{Paths, Terms};
+    ///
+    /// let terms = Terms::new().depends(&Paths::new(["Cargo.toml", "src"])?);
+    /// # Ok::<(), larder_watch::fingerprint::Error>(())
+    /// ```
+    pub fn depends(mut self, paths: &Paths) -> Self {
+        self.depends = paths.clone();
         self
     }
 

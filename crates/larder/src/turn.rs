@@ -35,7 +35,7 @@ impl From<std::io::Error> for Unbegun {
     }
 }
 
-type Begin = Result<Turn<Document>, begin::Error>;
+pub(crate) type Begin = Result<Turn<Document>, begin::Error>;
 
 /// What a piece of work that does not wait comes to.
 enum Tried {
@@ -134,9 +134,12 @@ impl Plan {
     /// Looks for what would do in the place of a fetch.
     fn look(&self) -> impl FnMut() -> Result<Option<Document>, GetError> + Send + 'static {
         let (inner, key, refused) = (Arc::clone(&self.inner), self.key.clone(), self.refused);
+        let depends = self.depends.clone();
         move || {
             Ok(match inner.look(&key)? {
-                Some(found) if Some(found.identity) != refused && found.is_fresh(inner.wall()) => Some(found.document),
+                Some(mut found) if Some(found.identity) != refused && found.is_fresh(inner.wall()) => {
+                    found.compare(&inner, &depends).is_none().then_some(found.document)
+                }
                 _ => None,
             })
         }

@@ -20,6 +20,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("larder-storage", 4),
     ("larder-staleness", 4),
     ("larder-lock", 3),
+    ("larder-watch", 3),
     (TESTKIT, 2),
     (SYSTEM, 1),
 ];

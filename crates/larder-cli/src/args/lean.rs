@@ -106,6 +106,7 @@ fn run(line: &mut Line<impl Iterator<Item = OsString>>, mut global: Global) -> O
         refresh: false,
         offline: false,
         env: Vec::new(),
+        depends: Vec::new(),
         tag: Vec::new(),
         durability: Survives::Full,
         command: Vec::new(),
@@ -126,6 +127,7 @@ fn run(line: &mut Line<impl Iterator<Item = OsString>>, mut global: Global) -> O
             "--fail-ttl" => line.once(&mut terms.fail_ttl)?,
             "--refresh" => on(&mut terms.refresh)?,
             "--offline" => on(&mut terms.offline)?,
+            "--depends" => terms.depends.push(line.value()?.into()),
             "--env" => terms.env.push(line.value()?),
             "--tag" => terms.tag.push(tag(line.value()?.to_str()?).ok()?),
             "--durability" => {
@@ -176,7 +178,7 @@ mod tests {
             "--behind run --stale 5s --stale-if-error 1d --soft-timeout 0 --class active --fail-on-stale -- x",
             "run -- echo hi",
             "run --key k --ttl 5s --timeout 1m --fail-ttl 2s --refresh -- echo -- --key x",
-            "--status run --offline --env A --env B --tag t --tag u --durability relaxed --root /x --json -- cat",
+            "--status run --offline --env A --env B --depends a --depends /b --tag t --tag u --durability relaxed --root /x --json -- cat",
             "run --timeout infinite --lock-timeout 0 --quiet --durability full -- -x",
         ] {
             let (lean, clap) = both(line);

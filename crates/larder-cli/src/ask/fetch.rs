@@ -9,7 +9,7 @@ use larder_lock::{Cancellation, Event, Observer};
 use larder_staleness::Life;
 use larder_storage::{Entry, Key, Store, Token};
 use larder_system::Clock;
-use larder_upstream::{About, Class, Exit as CommandExit, Failure, Terms, Turn, UnderWay, Waited, begin};
+use larder_upstream::{About, Carried, Class, Exit as CommandExit, Failure, Terms, Turn, UnderWay, Waited, begin};
 
 use super::lead::Lead;
 use super::{Call, Look, Unusable, answer, bounds, lead, uncached};
@@ -18,6 +18,9 @@ use crate::exit::{Exit, Failed};
 use crate::output::Output;
 use crate::signals::{Signals, Target};
 use crate::status;
+
+/// How often a caller may be handed what was made from files that have changed since.
+const ROUNDS_MAX: u32 = 8;
 
 /// Which copy was stored, as far as one can be told from the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,14 +79,20 @@ pub(super) fn fetch(
         let token = store.token().map_err(begin::Error::from)?;
         return Ok(lead::lead(call, look, Lead::Alone(token), why, (found, fallback), &signals));
     }
-    let turn = look.flights.begin(key, &terms, || {
+    let find = || {
         let entry = store.get(key)?;
-        Ok(entry.filter(|entry| {
-            let copy = Copy::of(entry);
-            // one that came since this call began is an answer, however short its life
-            before != Some(copy)
-        }))
-    });
+        // one that came since this call began is an answer, however short its life, unless its files have changed already
+        Ok(entry.filter(|entry| before != Some(Copy::of(entry)) && look.change_of(entry).is_none()))
+    };
+    let mut turn = look.flights.begin(key, &terms, find);
+    for _ in 0..ROUNDS_MAX {
+        match &turn {
+            Ok(Turn::Carried { document, .. }) if has_changed(look, document) => {
+                turn = look.flights.begin(key, &terms, find);
+            }
+            _ => break,
+        }
+    }
     if let Err(signalled) = signals.check() {
         return Ok(Err(signalled));
     }
@@ -109,6 +118,11 @@ pub(super) fn fetch(
     })
 }
 
+/// Whether what another run hands on was made from files that have changed since.
+fn has_changed(look: &Look<'_>, document: &Carried) -> bool {
+    look.change_since(&About::in_metadata(&document.metadata).unwrap_or_default().depends).is_some()
+}
+
 /// What somebody else's flight has come to.
 fn settle(
     call: &Call<'_>,
@@ -125,6 +139,9 @@ fn settle(
             tracing::info!(%key, "the copy that another run has stored is given");
             signals.aim(Target::Exit);
             give(call, store, Given::Entry(&found), &landed(&found, why, &waited, clock.wall()))
+        }
+        Turn::Carried { document, waited } if has_changed(look, &document) => {
+            alone(call, key, signals, &**clock, &waited)
         }
         Turn::Carried { document, waited } => {
             tracing::info!(%key, "the output of another run is given");

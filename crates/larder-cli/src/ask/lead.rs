@@ -8,6 +8,7 @@ use larder::{Forward, Outcome};
 use larder_staleness::Life;
 use larder_storage::{Entry, Key, Put, Store, Token, put};
 use larder_upstream::{About, Class, Exit as CommandExit, Failure, Flight, Waited};
+use larder_watch::fingerprint::{self, Dependency};
 
 use super::{Call, Look, answer};
 use crate::child::{self, End, Plan, Ran, Stop, Taken};
@@ -50,6 +51,8 @@ struct Run<'a> {
     lead: Option<Lead>,
     outcome: Outcome,
     took: Duration,
+    /// What it depends on, as that was before the command ran.
+    depends: Result<Vec<Dependency>, fingerprint::Error>,
 }
 
 /// The right to store what is fetched.
@@ -104,7 +107,9 @@ pub(super) fn lead(
         lead: Some(lead),
         outcome: status::forwarded(why, &Waited::default()),
         took: Duration::ZERO,
+        depends: look.dependencies(&call.bounds),
     };
+    run.outcome.detail = look.changed().map(Into::into);
     run.outcome.stored = Some(false);
     let limit = store.body_bytes_max();
     let plan = Plan {
@@ -180,14 +185,11 @@ impl Run<'_> {
         let lead = self.lead.take()?;
         let about = self.about(body);
         let life = about.life;
-        let metadata = match about.metadata(&job.tags) {
-            Ok(metadata) => metadata,
-            Err(error) => {
-                // without its tags nobody could tell whether an invalidation covers it
-                lead.end(Flight::alone);
-                self.count(&[(Counter::NotStored, 1)]);
-                return Some(format!("the output is not stored: {}", chain(&error)));
-            }
+        let metadata = match (about.metadata(&job.tags), &self.depends) {
+            (Ok(metadata), Ok(_)) => metadata,
+            // without tags and dependencies nobody could tell whether it still counts
+            (Err(error), _) => return Some(self.alone(lead, &error)),
+            (_, Err(error)) => return Some(self.alone(lead, error)),
         };
         let wish = Put::new().durability(job.durability).metadata(metadata.clone()).fetched_in(lead.token());
         let stored = self.store.put(self.look.key, body, &wish);
@@ -223,16 +225,27 @@ impl Run<'_> {
         }
     }
 
+    /// It is stored by nobody: those who wait run it for themselves.
+    fn alone(&self, lead: Lead, error: &dyn std::error::Error) -> String {
+        lead.end(Flight::alone);
+        self.count(&[(Counter::NotStored, 1)]);
+        format!("the output is not stored: {}", chain(error))
+    }
+
     /// What is stored beside it.
-    fn about(&self, body: &[u8]) -> About {
+    fn about(&mut self, body: &[u8]) -> About {
         let job = self.call.job;
+        if let Ok(depends) = &mut self.depends {
+            self.look.settle(depends, &self.call.bounds);
+        }
+        let depends = self.depends.as_ref().map_or_else(|_| Vec::new(), Clone::clone);
         let before = self.before.map(About::of_or_default);
         let has_changed = self.before.is_some_and(|entry| entry.body() != body);
         let history = before.map_or_else(Default::default, |about| about.history.with_check(has_changed));
         let mut policy = job.policy;
         policy.fresh = history.fresh(&policy);
         let life = Life::drawn(self.store.clock().wall(), &policy, self.took, crate::terms::chance());
-        About { class: job.class.clone(), history, ..About::new(life) }
+        About { class: job.class.clone(), history, depends, ..About::new(life) }
     }
 
     /// The command failed, or its output was too large and is with the caller already.

@@ -27,7 +27,7 @@ impl Call<'_> {
         let waited = Waited { duration: waited, flights: u32::from(sent == Sent::Before), holder: None };
         match &found {
             // the helper, or somebody else, has brought a new one: it is an answer, however short its life
-            Some(new) if is_other(new, entry) && !copy_of(new).is_invalidated => {
+            Some(new) if is_other(new, entry) && !copy_of(new).is_invalidated && look.change_of(new).is_none() => {
                 let life = About::of_or_default(new).life;
                 let mut outcome = status::with_life(status::forwarded(Forward::Stale, &waited), &life, clock.wall());
                 outcome.stored = Some(true);

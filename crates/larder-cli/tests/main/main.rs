@@ -5,6 +5,7 @@
 mod bad_input;
 mod bounds;
 mod config;
+mod depends;
 mod failures;
 mod frozen;
 mod herd;

@@ -1,6 +1,6 @@
 //! What is decided, for every question.
 
-use larder_staleness::{Action, Decision, Early, Held, Life, Reason, Verdict, decide};
+use larder_staleness::{Action, Copy, Decision, Early, Held, Life, Reason, Verdict, decide};
 use proptest::prelude::*;
 
 use crate::given::{Question, any_question};
@@ -48,6 +48,31 @@ proptest! {
             prop_assert_eq!(decision.reason, Reason::IfError);
             prop_assert_eq!(question.held, Some(Held { allows_stale: true }));
         }
+    }
+
+    #[test]
+    fn a_copy_made_from_files_that_have_changed_is_worth_what_an_invalidated_one_is(mut question in any_question()) {
+        let Some(copy) = question.copy else { return Ok(()) };
+        question.copy = Some(Copy { is_invalidated: false, is_outdated: true, ..copy });
+        let outdated = answer(&question);
+        question.copy = Some(Copy { is_invalidated: true, is_outdated: false, ..copy });
+        let invalidated = answer(&question);
+        prop_assert_eq!(outdated.action, invalidated.action);
+        let reason = if invalidated.reason == Reason::Invalidated { Reason::DependencyChanged } else { invalidated.reason };
+        prop_assert_eq!(outdated.reason, reason);
+    }
+
+    #[test]
+    fn who_would_not_be_given_the_copy_for_current_need_not_know_whether_its_files_have_changed(
+        mut question in any_question(),
+    ) {
+        let Some(copy) = question.copy else { return Ok(()) };
+        question.copy = Some(Copy { is_outdated: false, ..copy });
+        let without = answer(&question);
+        question.copy = Some(Copy { is_outdated: true, ..copy });
+        let with = answer(&question);
+        prop_assert!(without.takes_for_current() || without.action == with.action, "{without:?} {with:?}");
+        prop_assert!(!with.takes_for_current(), "{with:?}");
     }
 
     #[test]
@@ -115,7 +140,7 @@ proptest! {
     fn a_fresh_and_current_copy_is_given_whatever_failed(mut question in any_question()) {
         (question.wish.refresh, question.wish.max_age) = (false, None);
         let Some(copy) = question.copy.as_mut() else { return Ok(()) };
-        copy.is_invalidated = false;
+        (copy.is_invalidated, copy.is_outdated) = (false, false);
         prop_assert!(!copy.life.is_fresh(question.now) || gives(answer(&question)));
     }
 
@@ -124,7 +149,7 @@ proptest! {
         (question.wish.offline, question.wish.refresh, question.held) = (false, false, None);
         let now_ms = larder_staleness::ms_of(question.now);
         let Some(copy) = question.copy.as_mut() else { return Ok(()) };
-        copy.is_invalidated = false;
+        (copy.is_invalidated, copy.is_outdated) = (false, false);
         copy.life.fetched_ms = now_ms.saturating_add(ahead);
         prop_assume!(copy.life.fetched_ms > now_ms);
         let decision = answer(&question);

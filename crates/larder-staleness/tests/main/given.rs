@@ -143,10 +143,10 @@ pub(crate) struct Question {
 }
 
 pub(crate) fn any_question() -> impl Strategy<Value = Question> {
-    let copy = (life_and_now(), any::<bool>(), proptest::bool::weighted(0.9));
+    let copy = (life_and_now(), any::<bool>(), proptest::bool::weighted(0.3), proptest::bool::weighted(0.9));
     (copy, any_held(), any_wish(), any_number()).prop_map(
-        |(((life, now_ms), is_invalidated, is_there), held, wish, draw)| {
-            let copy = is_there.then_some(Copy { life, is_invalidated });
+        |(((life, now_ms), is_invalidated, is_outdated, is_there), held, wish, draw)| {
+            let copy = is_there.then_some(Copy { life, is_invalidated, is_outdated });
             Question { copy, held, wish, now: at(now_ms), draw }
         },
     )

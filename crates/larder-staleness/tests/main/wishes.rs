@@ -24,7 +24,7 @@ fn copy() -> Copy {
         (policy.fresh, policy.stale_while_revalidate) = (ms(100), ms(10));
         (policy.stale_if_error, policy.keep) = (ms(20), ms(10));
     });
-    Copy { life: Life::new(at(1_000), &policy, ms(0)), is_invalidated: false }
+    Copy { life: Life::new(at(1_000), &policy, ms(0)), is_invalidated: false, is_outdated: false }
 }
 
 fn invalidated() -> Copy {
@@ -59,7 +59,7 @@ fn a_copy_goes_from_given_to_refreshed_to_fallback_to_nothing() {
 #[test]
 fn what_was_fetched_just_now_and_is_fresh_for_nothing_is_stale_and_not_from_the_future() {
     let nothing = policy(|policy| policy.fresh = ms(0));
-    let copy = Copy { life: Life::new(at(1_000), &nothing, ms(0)), is_invalidated: false };
+    let copy = Copy { life: Life::new(at(1_000), &nothing, ms(0)), is_invalidated: false, is_outdated: false };
     check(Some(copy), None, &Wish::default(), 1_000, ASK, Reason::Stale);
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use larder::{Cache, Class, Durability, Failure, Fetched, Options, Scope, Terms, fetch};
 use larder_staleness::{Action, Copy, Life, Policy, Verdict, Wish};
-use larder_storage::{Put, Standing};
+use larder_storage::{Entry, Put, Standing};
 use larder_system::Clock as _;
 use larder_testkit::{Seed, VirtualClock};
 use larder_upstream::{About, Turn};
@@ -110,6 +110,11 @@ impl World {
     }
 }
 
+fn copy_of(entry: &Entry) -> Copy {
+    let (life, is_invalidated) = (About::of_or_default(entry).life, entry.standing() != Standing::Current);
+    Copy { life, is_invalidated, is_outdated: false }
+}
+
 #[tokio::test]
 async fn what_is_explained_is_what_is_done_in_ten_thousand_states() {
     let (place, clock) = (Place::new("agreement"), Arc::new(VirtualClock::new()));
@@ -125,10 +130,7 @@ async fn what_is_explained_is_what_is_done_in_ten_thousand_states() {
         let (cache, name) = (world.cache.clone(), key(&name));
         // as `explain` decides
         let found = cache.store().get_with_invalidated(&name).unwrap();
-        let copy = found.as_ref().map(|entry| Copy {
-            life: About::of_or_default(entry).life,
-            is_invalidated: entry.standing() != Standing::Current,
-        });
+        let copy = found.as_ref().map(copy_of);
         let now = cache.store().clock().wall();
         let decision = cache.flights().decide(&name, &[], copy.as_ref(), &state.wish, now).decision;
         // as it is done, by an upstream that fails

@@ -6,6 +6,7 @@ mod answers;
 mod bounds;
 mod coherence;
 mod counters;
+mod depends;
 mod elsewhere;
 mod invalidation;
 mod processes;
@@ -17,3 +18,5 @@ mod stalls;
 mod switches;
 mod tasks;
 mod views;
+#[cfg(feature = "watch")]
+mod watch;
