@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use larder_queue::View;
 use larder_staleness::{Action, Chosen, Decision, Recommendation, Why, Wish, format_date, ms_of};
 use larder_storage::{Entry, Key};
 use larder_upstream::{About, Flights, UnderWay};
@@ -17,7 +18,7 @@ use crate::exit::{Exit, Failed};
 use crate::flights::{self, FlightObject};
 use crate::output::Output;
 use crate::text::{distance, plain, span, unix_ms};
-use crate::{depends, json, root};
+use crate::{depends, json, queue, root};
 
 /// What `explain --json` prints.
 #[derive(Serialize)]
@@ -39,6 +40,8 @@ struct Answer<'a> {
     changed: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     flight: Option<FlightObject<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queue: Option<queue::Object<'a>>,
 }
 
 #[derive(Serialize)]
@@ -88,6 +91,8 @@ struct Explanation<'a> {
     class: Chosen<'a>,
     /// What has changed of that which the copy depends on.
     change: Option<Change>,
+    /// The task of the queue that is to refresh it.
+    task: Option<View>,
 }
 
 pub(crate) fn run(global: &Global, terms: &Explain, output: Output) -> Result<Exit, Failed> {
@@ -113,7 +118,9 @@ pub(crate) fn run(global: &Global, terms: &Explain, output: Output) -> Result<Ex
     let decision = decided.decision;
     // as it is now, whatever moment was asked about: nobody knows what files will be
     let change = found.as_ref().and_then(|entry| look.change_of(entry));
-    let explanation = Explanation { key: &terms.key, at, loaded: &loaded, found, decision, under_way, class, change };
+    let task = queue::find(&store)?.map(|queue| queue.find(terms.key.as_str())).transpose()?.flatten();
+    let key = &terms.key;
+    let explanation = Explanation { key, at, loaded: &loaded, found, decision, under_way, class, change, task };
     if output.json {
         output.object(&explanation.object())?;
     } else {
@@ -200,6 +207,7 @@ impl Explanation<'_> {
             depends: self.found.as_ref().map_or_else(Vec::new, depends::objects),
             changed: self.change.as_ref().map(ToString::to_string),
             flight: self.under_way.as_ref().map(FlightObject::from),
+            queue: self.task.as_ref().map(queue::Object::of),
         }
     }
 
@@ -238,6 +246,9 @@ impl Explanation<'_> {
             line("changed", &plain(&change.to_string()));
         }
         line("flight", &self.under_way.as_ref().map_or_else(|| "none".to_owned(), flights::words));
+        if let Some(task) = &self.task {
+            line("queue", &plain(&queue::words(task)));
+        }
         text
     }
 }

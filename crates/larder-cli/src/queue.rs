@@ -1,10 +1,12 @@
 //! `larder queue`: refresh work that waits, and what people do with it.
 
+mod object;
 mod verb;
 
 use larder_queue::{Options, Queue};
 use larder_storage::Store;
 
+pub(crate) use self::object::{Object, words};
 pub(crate) use self::verb::run;
 use crate::exit::{Exit, Failed};
 

@@ -9,6 +9,7 @@ mod turn;
 mod about;
 pub mod begin;
 mod decide;
+mod due;
 pub mod errand;
 mod failure;
 mod flight;
@@ -24,6 +25,7 @@ pub mod tasks;
 
 pub use about::{About, DEFAULT_TTL};
 pub use decide::Decided;
+pub use due::Due;
 pub use errand::Errand;
 pub use failure::{Class, Exit, Failure, MESSAGE_BYTES_MAX, STDERR_BYTES_MAX};
 pub use file::Error as FileError;

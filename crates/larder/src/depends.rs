@@ -36,7 +36,7 @@ impl Inner {
         self.change_since(depends, named)
     }
 
-    fn change_since(&self, dependencies: &[Dependency], named: &Paths) -> Option<Change> {
+    pub(crate) fn change_since(&self, dependencies: &[Dependency], named: &Paths) -> Option<Change> {
         if dependencies.is_empty() && named.is_empty() {
             return None;
         }

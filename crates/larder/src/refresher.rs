@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use larder_lock::{Cancellation, Wait};
 use larder_queue::{Claim, Counts, Options, Priority, Queue, Task, Worker};
-use larder_staleness::{Advice, Recommendation, ms_of};
+use larder_staleness::ms_of;
 use larder_storage::{GetError, Key, Prefix, Standing, annex};
-use larder_upstream::{About, Class, Failure};
+use larder_upstream::{About, Class, Due, Failure};
+use larder_watch::fingerprint::{Dependency, Paths};
 use tokio::task::{JoinError, JoinSet, spawn_blocking};
 
 use crate::cache::Cache;
@@ -26,8 +27,6 @@ const BEAT_EVERY: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_millis(200);
 /// How many are fetched at a time, unless told otherwise.
 const JOBS: usize = 4;
-/// Overdue for more whole days than this is urgent.
-const LONG_DAYS: i64 = 7;
 
 /// Why no more is refreshed.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +65,7 @@ pub struct Report {
 /// Works through the queue of a cache's root, which all processes share: [`Cache::refresher`].
 ///
 /// Each task is fetched for as [`Cache::get_or_fetch_with`] does with [`Terms::refresh`]: once for all processes, and really,
-/// whatever is stored. A task that fails is tried again later, and stands in nobody's way.
+/// whatever is stored. What it brings has the tags, the class and the files of the copy that it replaces. A task that fails is tried again later, and stands in nobody's way.
 ///
 /// ```
 /// use larder::{Cache, Context, Failure, Fetched, Prefix};
@@ -131,13 +130,13 @@ where
     /// # Cancel safety
     /// Dropped after it has begun, it goes on.
     pub async fn add(&self, keys: &[Key]) -> Result<u64, Error> {
-        let reason = "asked for by its name";
-        let tasks = keys.iter().map(|key| task(key, 8, reason)).collect::<Result<Vec<_>, _>>()?;
+        let tasks = keys.iter().map(|key| task(key, Due::NAMED)).collect::<Result<Vec<_>, _>>()?;
         self.with_queue(move |queue| Ok(queue.add(&tasks, &wait())?.tasks)).await
     }
 
-    /// Queues what is stored below `prefix` and due, by these priorities: overdue for more than seven days 9, overdue or
-    /// invalidated 7, near its end 3. Returns how many. It reads the header of each entry.
+    /// Queues what is stored below `prefix` and due, by these priorities: overdue for more than seven days 9, overdue,
+    /// invalidated or made from files that have changed 7, near its end 3. Returns how many. It reads the header of each entry,
+    /// and looks at the files of those that depend on some.
     ///
     /// # Errors
     /// The cache cannot be listed, or nothing was queued.
@@ -152,16 +151,10 @@ where
             let mut tasks = Vec::new();
             for summary in store.list(&prefix)? {
                 let summary = summary?;
-                let life = About::in_metadata_or_default(&summary.metadata, summary.stored_at).life;
-                let advised = Recommendation::at(Some(&life), now_ms);
-                let (priority, reason) = match advised.advice {
-                    Advice::Refresh if advised.days_left < -LONG_DAYS => (9, "overdue for long"),
-                    Advice::Refresh => (7, "overdue"),
-                    _ if summary.standing != Standing::Current => (7, "invalidated"),
-                    Advice::Consider => (3, "near its end"),
-                    Advice::Keep => continue,
-                };
-                tasks.push(task(&summary.key, priority, reason)?);
+                let changed = |depends: &[_]| cache.inner().change_since(depends, &Paths::default()).is_some();
+                if let Some(due) = Due::of(&summary, now_ms, changed) {
+                    tasks.push(task(&summary.key, due)?);
+                }
             }
             Ok(queue.add(&tasks, &wait())?.tasks)
         })
@@ -246,10 +239,8 @@ where
         let Ok(key) = claim.key().parse::<Key>() else {
             return (claim, End::Hopeless("it is no key of a document".to_owned()));
         };
-        if self.is_refreshed(&key, &claim).await {
-            return (claim, End::Already);
-        }
-        let asked = self.cache.get_or_fetch_with(&key, &Terms::new().refresh().fresh_only(), self.fetch).await;
+        let Some(terms) = self.terms(&key, &claim).await else { return (claim, End::Already) };
+        let asked = self.cache.get_or_fetch_with(&key, &terms, self.fetch).await;
         let ended = match asked {
             Ok(_) => End::Refreshed,
             Err(fetch::Error::Failed { failure, .. }) => match failure.class {
@@ -261,15 +252,31 @@ where
         (claim, ended)
     }
 
-    /// Whether somebody has fetched the document since the task was added.
-    async fn is_refreshed(&self, key: &Key, claim: &Claim) -> bool {
+    /// The terms of the fetch; `None` when somebody has fetched the document since the task was added.
+    async fn terms(&self, key: &Key, claim: &Claim) -> Option<Terms> {
         let (cache, key, added) = (self.cache.clone(), key.clone(), ms_of(claim.added()));
+        let otherwise = Terms::new().refresh().fresh_only();
+        let terms = otherwise.clone();
         let look = move || {
-            let entry = cache.store().get(&key).ok().flatten()?;
-            let life = About::of_or_default(&entry).life;
-            (life.fetched_ms > added && life.is_fresh(cache.store().clock().wall())).then_some(())
+            let (inner, store) = (cache.inner(), cache.store());
+            let Ok(Some(entry)) = store.get_with_invalidated(&key) else { return Some(terms) };
+            let About { life, class, depends, .. } = About::of_or_default(&entry);
+            let counts = entry.standing() == Standing::Current && life.is_fresh(store.clock().wall());
+            if life.fetched_ms > added && counts && inner.change_since(&depends, &Paths::default()).is_none() {
+                return None;
+            }
+            let mut terms = terms.tags(entry.metadata().tags().iter().cloned());
+            // a class that is gone says nothing any more
+            terms.class = class.filter(|name| inner.settings.classes.choose(Some(name), key.as_str()).is_ok());
+            match Paths::new(depends.iter().map(Dependency::path)) {
+                Ok(paths) => Some(terms.depends(&paths)),
+                Err(error) => {
+                    tracing::warn!(%key, %error, "what the document depends on is not what anything can depend on");
+                    Some(terms)
+                }
+            }
         };
-        spawn_blocking(look).await.ok().flatten().is_some()
+        spawn_blocking(look).await.unwrap_or(Some(otherwise))
     }
 
     async fn with_queue<T: Send + 'static>(
@@ -310,8 +317,8 @@ async fn with<T: Send + 'static>(
     Ok(spawn_blocking(move || work(&worker)).await??)
 }
 
-fn task(key: &Key, priority: u64, reason: &str) -> Result<Task, larder_queue::Error> {
-    Ok(Task::new(key.as_str())?.priority(Priority::new(priority)?).reason(reason))
+fn task(key: &Key, due: Due) -> Result<Task, larder_queue::Error> {
+    Ok(Task::new(key.as_str())?.priority(Priority::new(due.priority.into())?).reason(due.reason))
 }
 
 fn wait() -> Wait {

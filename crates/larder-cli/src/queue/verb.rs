@@ -4,17 +4,18 @@ use std::fmt::Write as _;
 use std::io::{self, BufRead as _, Read as _};
 
 use larder_lock::Wait;
-use larder_queue::{Counts, Priority, Selection, Snapshot, Standing, Task, View};
+use larder_queue::{Counts, Selection, Snapshot, Task};
 use larder_storage::{Key, key};
 use serde::Serialize;
 
+use super::object::{Object, standing};
 use super::{find, open};
 use crate::args::{Global, Queue as Terms, QueueAdd, QueueVerb, Selected};
 use crate::config::Loaded;
 use crate::exit::{Exit, Failed};
 use crate::output::Output;
 use crate::root;
-use crate::text::{plain, unix_ms};
+use crate::text::plain;
 
 /// The most keys that standard input may have, and their bytes: more are added in parts.
 const KEYS_MAX: usize = 1_000_000;
@@ -44,46 +45,10 @@ enum Unread {
 /// What `queue list --json` prints.
 #[derive(Serialize)]
 struct Listed<'a> {
-    tasks: Vec<Item<'a>>,
+    tasks: Vec<Object<'a>>,
     counts: Counts,
     lost_records: u64,
     foreign_records: u64,
-}
-
-#[derive(Serialize)]
-struct Item<'a> {
-    key: &'a str,
-    standing: Standing,
-    priority: Priority,
-    reason: &'a str,
-    added_ms: u64,
-    due_ms: u64,
-    attempts: u32,
-    losses: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    worker: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    left_ms: Option<u64>,
-}
-
-impl<'a> Item<'a> {
-    fn of(task: &'a View) -> Self {
-        Self {
-            key: &task.key,
-            standing: task.standing,
-            priority: task.priority,
-            reason: &task.reason,
-            added_ms: unix_ms(task.added),
-            due_ms: unix_ms(task.due),
-            attempts: task.attempts,
-            losses: task.losses,
-            error: task.error.as_deref(),
-            worker: task.worker.as_deref(),
-            left_ms: task.left_ms,
-        }
-    }
 }
 
 /// What the verbs that change something print as JSON.
@@ -178,7 +143,7 @@ fn keys_read() -> Result<Vec<Key>, Unread> {
 fn list(snapshot: &Snapshot, output: Output) -> Result<Exit, Failed> {
     if output.json {
         output.object(&Listed {
-            tasks: snapshot.tasks.iter().map(Item::of).collect(),
+            tasks: snapshot.tasks.iter().map(Object::of).collect(),
             counts: snapshot.counts,
             lost_records: snapshot.lost_records,
             foreign_records: snapshot.foreign_records,
@@ -187,13 +152,12 @@ fn list(snapshot: &Snapshot, output: Output) -> Result<Exit, Failed> {
     }
     let mut text = String::new();
     for task in &snapshot.tasks {
-        let standing = serde_json::to_string(&task.standing).unwrap_or_default();
         let why = task.error.as_deref().unwrap_or(&task.reason);
         let _ = writeln!(
             text,
             "{}\t{}\tpriority {}\t{}",
             plain(&task.key),
-            standing.trim_matches('"'),
+            standing(task),
             task.priority,
             plain(why).replace('\n', " ")
         );

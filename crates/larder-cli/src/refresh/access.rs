@@ -1,12 +1,12 @@
 //! What a look at a document leaves for the refresh worker: a short command owes no work that it has not recorded.
 
 use larder_lock::Wait;
-use larder_queue::{Durability, Task};
-use larder_staleness::{Recommendation, ms_of};
+use larder_queue::Durability;
+use larder_staleness::ms_of;
 use larder_storage::Entry;
-use larder_upstream::About;
+use larder_upstream::{About, Due};
 
-use super::due::priority;
+use super::due;
 use crate::ask::{Call, Look};
 use crate::exit::Failed;
 use crate::job::Environment;
@@ -38,9 +38,9 @@ pub(crate) fn noticed(call: &Call<'_>, look: &Look<'_>, entry: &Entry, owes: boo
 
 fn queue_it(look: &Look<'_>, entry: &Entry) -> Result<(), Failed> {
     let life = About::of_or_default(entry).life;
-    let advised = priority(&Recommendation::at(Some(&life), ms_of(look.store.clock().wall())));
-    let task = Task::new(look.key.as_str()).map_err(larder_queue::Error::from)?;
-    let task = task.reason("stale when it was asked for").priority(advised.unwrap_or_default());
+    let now_ms = ms_of(look.store.clock().wall());
+    let due = Due::of_life(&life, now_ms).unwrap_or(Due::BELOW);
+    let task = due::task(look.key.as_str(), Due { reason: "stale when it was asked for", ..due })?;
     let wait = Wait::up_to(WAIT).without_holder();
     queue::open(look.store)?.add_as(&[task], Durability::Unsynced, &wait)?;
     Ok(())

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use indicatif::ProgressBar;
 use larder_lock::{Cancellation, Wait};
-use larder_queue::{Claim, Queue, Task, Worker};
+use larder_queue::{Claim, Queue, Worker};
 use larder_staleness::ms_of;
 use larder_storage::{Key, Prefix, Store};
-use larder_upstream::About;
+use larder_upstream::{About, Due};
 
 use super::errand::{End, Ended, Errand};
 use super::{Report, due, progress};
@@ -97,8 +97,7 @@ impl<'a> Work<'a> {
         let is_due_wanted = self.terms.due || self.loaded.config.refresh().auto_queue;
         let tasks = match &self.terms.target {
             Some(Target::Key(key)) => {
-                let task = Task::new(key.as_str()).map_err(larder_queue::Error::from)?;
-                vec![task.priority(due::named()).reason("asked for by its name")]
+                vec![due::task(key.as_str(), Due::NAMED)?]
             }
             Some(Target::Prefix(prefix)) => due::tasks(self.store, self.loaded, prefix, !self.terms.due)?,
             None if is_due_wanted => {

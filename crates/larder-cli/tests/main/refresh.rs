@@ -103,6 +103,11 @@ fn in_an_outage_tasks_are_held_and_tried_again_later() {
     let task = json(&place, &["queue", "list", "--json"])["tasks"][0].clone();
     assert_eq!((&task["standing"], &task["attempts"]), (&"held".into(), &1.into()), "{task}");
     assert!(task["error"].as_str().unwrap().contains("down"), "{task}");
+    let explained = json(&place, &["explain", "docs/a", "--json"]);
+    assert_eq!((&explained["queue"]["standing"], &explained["queue"]["key"]), (&"held".into(), &"docs/a".into()));
+    let explained = place.larder(&["explain", "docs/a"]).out;
+    assert!(explained.contains("queue       held, priority 7, overdue, for "), "{explained}");
+    assert!(explained.contains("1 attempts failed: "), "{explained}");
     // the copy is still there, labelled
     place.larder(&["get", "docs/a", "--fail-on-stale"]).is(5, "1\n");
     std::process::Command::new("rm").arg(place.path("down")).status().unwrap();

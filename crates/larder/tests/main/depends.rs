@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use larder::{Cache, Fetched, Level, Paths, Terms};
+use larder::{Cache, Fetched, Level, Paths, Prefix, Scope, Tag, Terms};
 
-use crate::shared::{Place, key, no_fetch, text, until, until_called, until_waiting};
+use crate::shared::{Place, fetch_from, key, no_fetch, text, until, until_called, until_waiting};
 
 /// A file, and terms that name it.
 struct Made {
@@ -183,4 +183,31 @@ async fn who_comes_after_a_change_takes_nothing_from_another_process_that_began_
         assert_eq!(text(&first.await.unwrap()), "k, call 1");
         assert_eq!(text(&second.await.unwrap()), "k, call 2", "{ttl:?}");
     }
+}
+
+#[tokio::test]
+async fn a_refresher_finds_what_has_changed_and_what_it_brings_has_tags_class_and_files_of_the_copy() {
+    let made = Made::new("depends-refresher");
+    let cache = made.place.builder().memory_bytes_max(0).build().unwrap();
+    let terms = made.terms.clone().tag(Tag::new("t").unwrap()).class("stable").ttl(Duration::from_secs(1 << 30));
+    made.place.ask_with(&cache, "k", &terms).await;
+    made.place.ask_with(&cache, "other", &Terms::new()).await;
+    let upstream = std::sync::Arc::clone(&made.place.upstream);
+    let refresher = cache.refresher(move |context| fetch_from(&upstream)(context));
+    assert_eq!(refresher.add_due(&Prefix::new("").unwrap()).await.unwrap(), 0);
+    made.write("two");
+    assert_eq!(refresher.add_due(&Prefix::new("").unwrap()).await.unwrap(), 1);
+    let report = refresher.run(u64::MAX, std::future::pending()).await.unwrap();
+    assert_eq!((report.refreshed, report.already, made.place.upstream.calls()), (1, 0, 3), "{report:?}");
+    assert_eq!(text(&made.ask(&cache).await), "k, call 3");
+    // it depends on the file as the one before did
+    made.write("three");
+    assert!(cache.get(&key("k")).await.unwrap().is_none());
+    made.write("two");
+    let answer = cache.get(&key("k")).await.unwrap().unwrap();
+    let about: larder_upstream::About = answer.metadata.attributes().unwrap().unwrap();
+    assert_eq!(about.class.as_deref(), Some("stable"));
+    cache.invalidate(&[Scope::Tag(Tag::new("t").unwrap()).hard()]).await.unwrap();
+    assert!(cache.get(&key("k")).await.unwrap().is_none());
+    assert!(cache.get(&key("other")).await.unwrap().is_some());
 }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use larder::{Early, Options, Policy, fetch};
 
-use crate::shared::{Place, key, no_fetch, text};
+#[cfg(feature = "config")]
+use crate::shared::Place;
+use crate::shared::{key, no_fetch, text};
 use crate::stale::{HOUR, SECOND, Scene, terms};
 
 #[tokio::test]
