@@ -1,5 +1,6 @@
 //! A task of the queue, as it is shown.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use larder_queue::{Priority, Standing, View};
@@ -53,16 +54,16 @@ pub(super) fn standing(task: &View) -> String {
 pub(crate) fn words(task: &View) -> String {
     let mut words = format!("{}, priority {}, {}", standing(task), task.priority, task.reason);
     if let Some(left) = task.left_ms {
-        words += &format!(", for {} more", span(Duration::from_millis(left)));
+        let _ = write!(words, ", for {} more", span(Duration::from_millis(left)));
     }
     if let Some(worker) = &task.worker {
-        words += &format!(", by {worker}");
+        let _ = write!(words, ", by {worker}");
     }
     if task.attempts > 0 {
-        words += &format!(", {} attempts failed", task.attempts);
+        let _ = write!(words, ", {} attempts failed", task.attempts);
     }
     if let Some(error) = &task.error {
-        words += &format!(": {error}");
+        let _ = write!(words, ": {error}");
     }
     words.replace('\n', " ")
 }
