@@ -1,14 +1,13 @@
 //! `format.yaml`: who may read a root, who may write it, and which it is.
 //!
-//! It is written in one canonical form, which is read line by line: a command that only reads parses no YAML. Any other
-//! form, such as a person's edit, goes through the YAML engine.
+//! It is YAML of the plainest kind, with a field on each line, and is read as that: a YAML engine would be a third of all that
+//! this crate depends on, for five lines that it writes itself.
 
 use std::path::Path;
 
 use camino::Utf8Path;
 use larder_lock::Backend;
 use larder_system::{Disk, Handle, Open, read_to_limit, retry};
-use serde::Deserialize;
 
 use super::{Error, FORMAT};
 use crate::failure::Failure;
@@ -28,13 +27,13 @@ pub(crate) struct Format {
 }
 
 /// The file's fields; unknown ones are a newer version's business.
-#[derive(Deserialize)]
-struct Fields {
-    format: u32,
-    read_from: u32,
-    write_from: u32,
-    root: String,
-    locks: String,
+#[derive(Default)]
+struct Fields<'a> {
+    format: Option<&'a str>,
+    read_from: Option<&'a str>,
+    write_from: Option<&'a str>,
+    root: Option<&'a str>,
+    locks: Option<&'a str>,
 }
 
 const ADVISORY: &str = "advisory";
@@ -96,21 +95,27 @@ impl Format {
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        let fields = match canonical(text) {
-            Some(fields) => fields,
-            None => serde_yaml::from_str::<Fields>(text).map_err(|error| error.to_string())?,
+        let fields = Fields::of(text)?;
+        let there = |name: &str, value: Option<&'_ str>| {
+            value.map(str::to_owned).ok_or_else(|| format!("it has no line \"{name}: …\""))
         };
-        let root = u128::from_str_radix(&fields.root, 16).map_err(|_| "root is not a hexadecimal number".to_owned())?;
-        let locks = match fields.locks.as_str() {
+        let number = |name: &str, value| {
+            there(name, value)?.parse::<u32>().map_err(|_| format!("{name} is not a number below 2^32"))
+        };
+        let version = number("format", fields.format)?;
+        let (read_from, write_from) =
+            (number("read_from", fields.read_from)?, number("write_from", fields.write_from)?);
+        let root = u128::from_str_radix(&there("root", fields.root)?, 16)
+            .map_err(|_| "root is not a hexadecimal number".to_owned())?;
+        let locks = match there("locks", fields.locks)?.as_str() {
             ADVISORY => ADVISORY,
             LEASE => LEASE,
             // a newer version may know more kinds; whether that matters is for the version to say
-            other if fields.format <= VERSION => {
+            other if version <= VERSION => {
                 return Err(format!("locks: {other} is neither {ADVISORY} nor {LEASE}"));
             }
             _ => ADVISORY,
         };
-        let Fields { format: version, read_from, write_from, .. } = fields;
         Ok(Self { version, read_from, write_from, root, locks })
     }
 
@@ -123,20 +128,34 @@ impl Format {
     }
 }
 
-/// The fields of a text exactly as [`Format::encode`] writes it.
-fn canonical(text: &str) -> Option<Fields> {
-    let mut lines = text.lines();
-    if !lines.next()?.starts_with("# ") {
-        return None;
+impl<'a> Fields<'a> {
+    /// The fields of a text with one on each line. Empty lines, comments, and whatever belongs to a field of a newer version are
+    /// passed over.
+    fn of(text: &'a str) -> Result<Self, String> {
+        let mut fields = Self::default();
+        for line in text.lines() {
+            let Some((name, value)) = line.split_once(':') else { continue };
+            let field = match name {
+                "format" => &mut fields.format,
+                "read_from" => &mut fields.read_from,
+                "write_from" => &mut fields.write_from,
+                "root" => &mut fields.root,
+                "locks" => &mut fields.locks,
+                _ => continue,
+            };
+            if field.replace(scalar(value)).is_some() {
+                return Err(format!("it has {name} twice"));
+            }
+        }
+        Ok(fields)
     }
-    let mut value = |name: &str| lines.next()?.strip_prefix(name)?.strip_prefix(": ");
-    let format = value("format")?.parse().ok()?;
-    let read_from = value("read_from")?.parse().ok()?;
-    let write_from = value("write_from")?.parse().ok()?;
-    let root = value("root")?.to_owned();
-    let locks = value("locks")?.to_owned();
-    let plain = root.len() == 32 && locks.bytes().all(|byte| byte.is_ascii_lowercase());
-    (plain && lines.next().is_none()).then_some(Fields { format, read_from, write_from, root, locks })
+}
+
+/// A value without its comment and its quotes.
+fn scalar(value: &str) -> &str {
+    let value = value.split_once(" #").map_or(value, |(value, _)| value).trim();
+    let unquoted = |quote: char| value.strip_prefix(quote)?.strip_suffix(quote);
+    unquoted('"').or_else(|| unquoted('\'')).unwrap_or(value)
 }
 
 #[cfg(test)]
@@ -144,19 +163,46 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_canonical_form_comes_back() {
+    fn what_is_written_is_read_here_and_by_any_yaml_engine() {
+        #[derive(serde::Deserialize)]
+        struct Yaml {
+            format: u32,
+            read_from: u32,
+            write_from: u32,
+            root: String,
+            locks: String,
+        }
         let format = Format::new(0x1234_5678_9abc_def0_1234_5678_9abc_def0, Backend::LEASE);
-        assert!(canonical(&format.encode()).is_some());
         assert_eq!(Format::parse(&format.encode()).unwrap(), format);
+        let yaml: Yaml = serde_yaml::from_str(&format.encode()).unwrap();
+        assert_eq!((yaml.format, yaml.read_from, yaml.write_from), (1, 1, 1));
+        assert_eq!((yaml.root, yaml.locks), (format!("{:032x}", format.root), LEASE.to_owned()));
     }
 
     #[test]
-    fn an_edited_file_is_still_yaml() {
-        let text = "{write_from: 1, read_from: 1, root: 'ff', locks: advisory, format: 1, note: mine}";
-        assert_eq!(Format::parse(text).unwrap().root, 255);
-        assert!(Format::parse("format: 1").is_err());
-        assert!(Format::parse("").is_err());
-        assert!(Format::parse("{a: [").is_err());
+    fn an_edited_file_is_read_and_newer_fields_are_passed_over() {
+        let text = "# mine\n\nwrite_from: 1  # see below\nread_from:   1\nnew:\n  format: 7\n  - x\nroot: 'ff'\nlocks: \"advisory\"\r\nformat: 1\n";
+        let format = Format::parse(text).unwrap();
+        assert_eq!((format.root, format.version, format.locks), (255, 1, ADVISORY));
+    }
+
+    #[test]
+    fn what_is_missing_twice_or_no_number_is_named() {
+        let whole = "format: 1\nread_from: 1\nwrite_from: 1\nroot: ff\nlocks: advisory\n";
+        assert!(Format::parse(whole).is_ok());
+        for (from, to, told) in [
+            ("root: ff\n", "", "root"),
+            ("format: 1\n", "format: 1\nformat: 2\n", "format twice"),
+            ("read_from: 1", "read_from: -1", "read_from is not a number"),
+            ("write_from: 1", "write_from:", "write_from is not a number"),
+            ("ff", "xyz", "hexadecimal"),
+            ("advisory", "none", "neither advisory nor lease"),
+            (whole, "", "format"),
+            (whole, "{format: 1, root: ff}", "format"),
+        ] {
+            let error = Format::parse(&whole.replace(from, to)).unwrap_err();
+            assert!(error.contains(told), "{to}: {error}");
+        }
     }
 
     #[test]
