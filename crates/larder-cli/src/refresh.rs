@@ -35,7 +35,7 @@ pub(crate) struct Report {
     already: u64,
     /// Attempts that failed; the queue tries them again.
     failed: u64,
-    /// Tasks that are not tried again.
+    /// Of these, those that are not tried again.
     dead: u64,
     /// Tasks that this worker had no longer when it was done.
     lost: u64,
@@ -43,6 +43,8 @@ pub(crate) struct Report {
     given_back: u64,
     /// Tasks that are still to be done.
     left: u64,
+    /// Those of them that could be done now, and have no source in this configuration.
+    unsourced: u64,
     failures: Vec<Told>,
 }
 
@@ -88,13 +90,14 @@ fn finish(report: &Report, output: Output) -> Result<Exit, Failed> {
     if output.json {
         output.object(report)?;
     } else {
-        let Report { found, refreshed, already, failed, dead, lost, given_back, left, failures } = report;
+        let Report { found, refreshed, already, failed, dead, lost, given_back, left, unsourced, failures } = report;
         let mut text = format!("{found} found, {refreshed} refreshed, {failed} failed, {left} left");
         for (count, what) in [
             (already, "refreshed by others meanwhile"),
             (dead, "not tried again"),
             (lost, "taken over by others"),
             (given_back, "given back"),
+            (unsourced, "without a source here"),
         ] {
             if *count > 0 {
                 let _ = write!(text, ", {count} {what}");

@@ -19,6 +19,7 @@ pub struct Claim {
     reason: String,
     payload: Option<Value>,
     added_ms: u64,
+    due_ms: u64,
     attempts: u32,
     losses: u32,
     pub(crate) worker: u64,
@@ -45,6 +46,7 @@ impl Claim {
             reason: spec.reason.to_string(),
             payload: spec.payload.as_ref().and_then(|payload| serde_json::from_str(payload.get()).ok()),
             added_ms: spec.added_ms,
+            due_ms: spec.due_ms,
             attempts: entry.attempts,
             losses: entry.losses,
             worker,
@@ -72,9 +74,14 @@ impl Claim {
         self.payload.as_ref()
     }
 
-    /// When it was added first, by the wall clock of whoever added it.
+    /// When it was added, by the wall clock of whoever did; the last time, when it was added more than once.
     pub fn added(&self) -> SystemTime {
         time_of(self.added_ms)
+    }
+
+    /// When it was due; 1970 when it was due at once.
+    pub fn due(&self) -> SystemTime {
+        time_of(self.due_ms)
     }
 
     /// How many attempts have failed.

@@ -17,6 +17,12 @@ pub(crate) fn is_due(length: u64, fold: &Fold) -> bool {
     length > FLOOR.max(fold.state.weight.saturating_mul(2)) && fold.state.foreign.len() <= FOREIGN_MAX
 }
 
+/// The same for one that is full: at least a ninth of it goes.
+pub(crate) fn is_worth_it(length: u64, fold: &Fold) -> bool {
+    let weight = fold.state.weight;
+    length > weight.saturating_add(weight / 8) && fold.state.foreign.len() <= FOREIGN_MAX
+}
+
 /// Replaces the journal by one record for each task. The fold has caught up; it is read anew when it is needed next.
 pub(crate) fn run(opened: &Opened, exclusive: Exclusive<'_>, fold: &mut Fold) -> Result<(), Error> {
     let mut entries: Vec<_> = fold.state.entries.values().collect();

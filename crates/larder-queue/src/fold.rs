@@ -1,6 +1,7 @@
 //! Following the journal: the tasks as far as its records have been read.
 
 use larder_storage::journal::{Appended, Event, Exclusive, Follower, Journal};
+use larder_system::Clock;
 
 use crate::error::Error;
 use crate::hold::Now;
@@ -29,19 +30,21 @@ impl Fold {
         (self.follower, self.state) = (journal.follow(), State::default());
     }
 
-    /// Everything that is there, without the lock.
-    pub(crate) fn poll(&mut self, now: &Now) -> Result<(), Error> {
+    /// Everything that is there, without the lock; and what time it is then. The time is asked for each record once that was
+    /// read: a lease that began after that would be taken for one of another boot.
+    pub(crate) fn poll(&mut self, clock: &dyn Clock) -> Result<Now, Error> {
         let Self { follower, state, lost } = self;
         for _ in 0..POLLS_MAX {
-            if !follower.poll(|event| take(state, lost, &event, now))?.more {
-                state.advance(now);
-                return Ok(());
+            if !follower.poll(|event| take(state, lost, &event, &Now::of(clock)))?.more {
+                let now = Now::of(clock);
+                state.advance(&now);
+                return Ok(now);
             }
         }
         Err(Error::Endless)
     }
 
-    /// Everything that is there, up to the end that the holder of the lock knows.
+    /// Everything that is there, up to the end that the holder of the lock knows; `now` is asked when that was had.
     pub(crate) fn catch_up(&mut self, exclusive: &Exclusive<'_>, now: &Now) -> Result<(), Error> {
         let Self { follower, state, lost } = self;
         for _ in 0..POLLS_MAX {

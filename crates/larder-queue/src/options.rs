@@ -46,7 +46,8 @@ impl Options {
         self
     }
 
-    /// The longest the queue's file may become, in bytes; what would not fit is refused. A task takes some 200 bytes and
+    /// The longest the queue's file may become, in bytes; what would not fit is refused. Adding ends at
+    /// half of it, claiming at three quarters: the rest is for those who do the tasks. A task takes some 200 bytes and
     /// its payload, a finished one nothing after the next compaction.
     pub fn length_max(mut self, bytes: u64) -> Self {
         self.length_max = bytes;

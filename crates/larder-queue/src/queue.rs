@@ -19,7 +19,7 @@ use crate::task::Task;
 use crate::{compact, worker};
 
 /// The journal's name.
-const JOURNAL: &str = "queue";
+pub(crate) const JOURNAL: &str = "queue";
 /// Where a queue of its own folder has its locks.
 const LOCKS: &str = "locks";
 /// Descriptors of lock files kept open: of the journal's lock, which each step takes.
@@ -89,6 +89,10 @@ pub(crate) struct Opened {
     pub(crate) locks: Locks,
     pub(crate) clock: Arc<dyn Clock>,
     fold: Mutex<Fold>,
+    /// How long the journal may be when something is added, in bytes: what is left is for those who do it.
+    added_max: u64,
+    /// The same for what is claimed: what is left is for what comes of it.
+    pub(crate) claimed_max: u64,
 }
 
 impl Opened {
@@ -96,7 +100,8 @@ impl Opened {
         let (locks, clock) = (home.locks.clone(), Arc::clone(&home.clock));
         let journal = Journal::new(home, JOURNAL, options.journal())?;
         let fold = Mutex::new(Fold::new(journal.follow()));
-        Ok(Self { journal, locks, clock, fold })
+        let (added_max, claimed_max) = (options.length_max / 2, options.length_max / 4 * 3);
+        Ok(Self { journal, locks, clock, fold, added_max, claimed_max })
     }
 
     pub(crate) fn now(&self) -> Now {
@@ -118,10 +123,11 @@ impl Opened {
     /// compacted.
     fn append(&self, records: Vec<Record>, durability: Durability, wait: &Wait) -> Result<(), Error> {
         let lines: Vec<_> = records.iter().map(Record::encode).collect();
-        let appended = match self.journal.append(&lines, durability, wait) {
+        let append = || self.journal.append_within(self.added_max, &lines, durability, wait);
+        let appended = match append() {
             Err(append::Error::Full { .. }) => {
-                self.compact(wait)?;
-                self.journal.append(&lines, durability, wait)?
+                self.compact(wait, compact::is_worth_it)?;
+                append()?
             }
             appended => appended?,
         };
@@ -130,7 +136,7 @@ impl Opened {
             fold.append(&appended, records, &self.now());
         }
         if crosses(&appended)
-            && let Err(error) = self.compact(&Wait::none())
+            && let Err(error) = self.compact(&Wait::none(), compact::is_due)
         {
             // it is added already; the next who comes to a power of two tries again
             tracing::debug!(%error, "a queue was not compacted");
@@ -138,11 +144,12 @@ impl Opened {
         Ok(())
     }
 
-    fn compact(&self, wait: &Wait) -> Result<(), Error> {
+    /// Shortens the journal, if `is_wanted` says so of its length and its tasks.
+    pub(crate) fn compact(&self, wait: &Wait, is_wanted: impl FnOnce(u64, &Fold) -> bool) -> Result<(), Error> {
         let (exclusive, now) = (self.journal.exclusive(wait)?, self.now());
         let mut fold = self.fold();
         fold.catch_up(&exclusive, &now)?;
-        if compact::is_due(exclusive.length(), &fold) { compact::run(self, exclusive, &mut fold) } else { Ok(()) }
+        if is_wanted(exclusive.length(), &fold) { compact::run(self, exclusive, &mut fold) } else { Ok(()) }
     }
 }
 
@@ -275,8 +282,8 @@ impl Queue {
 
     fn look<T: Default>(&self, look: impl FnOnce(&Fold, &Now) -> T) -> Result<T, Error> {
         let Some(opened) = self.shared.reading()? else { return Ok(T::default()) };
-        let (now, mut fold) = (opened.now(), opened.fold());
-        fold.poll(&now)?;
+        let mut fold = opened.fold();
+        let now = fold.poll(&*opened.clock)?;
         Ok(look(&fold, &now))
     }
 

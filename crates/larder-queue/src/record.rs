@@ -51,7 +51,8 @@ impl Spec {
         let Self { key: _, priority, due_ms, added_ms, reason, payload, others } = newer;
         self.priority = self.priority.max(priority);
         self.due_ms = self.due_ms.min(due_ms);
-        self.added_ms = self.added_ms.min(added_ms);
+        // whoever asks once more wants what is new since then
+        self.added_ms = self.added_ms.max(added_ms);
         if !reason.is_empty() {
             self.reason = reason;
         }
@@ -63,8 +64,18 @@ impl Spec {
     pub(crate) fn weight(&self) -> u64 {
         let others: usize = self.others.iter().map(|(name, value)| name.len() + value.to_string().len() + 6).sum();
         let payload = self.payload.as_ref().map_or(0, |payload| payload.get().len() + 11);
-        (80 + self.key.len() + self.reason.len() + payload + others) as u64
+        (65 + length(&self.key) + length(&self.reason) + payload + others) as u64
     }
+}
+
+/// How long a text is as JSON, without its quotes.
+pub(crate) fn length(text: &str) -> usize {
+    let of = |byte: u8| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0C => 2,
+        ..0x20 => 6,
+        _ => 1,
+    };
+    text.bytes().map(of).sum()
 }
 
 /// Who does a task.

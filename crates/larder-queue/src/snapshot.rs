@@ -40,7 +40,7 @@ pub struct View {
     pub reason: String,
     /// What was given along with it.
     pub payload: Option<Value>,
-    /// When it was added first.
+    /// When it was added; the last time, when that was more than once.
     pub added: SystemTime,
     /// When it is due.
     pub due: SystemTime,

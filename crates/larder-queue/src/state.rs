@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::hold::{Hold, Now};
-use crate::record::{Again, Claim, Claimed, Failed, Of, Record, Spec, Stored, Which};
+use crate::record::{Again, Claim, Claimed, Failed, Of, Record, Spec, Stored, Which, length};
 use crate::task::Priority;
 
 /// How many dead letters are kept; the oldest go.
@@ -98,8 +98,10 @@ impl Entry {
     /// About how many bytes it takes in a compacted journal.
     fn weight(&self) -> u64 {
         let again = self.again.as_ref().map_or(0, |again| again.spec.weight() + 24);
-        let error = self.error.as_ref().map_or(0, |error| error.len() as u64 + 10);
-        self.spec.weight() + again + error + if self.claim.is_some() { 200 } else { 60 }
+        let error = self.error.as_ref().map_or(0, |error| length(error) as u64 + 10);
+        let claim = self.claim.as_ref().map_or(0, |claim| length(&claim.name) as u64 + 160);
+        let hold = self.hold.map_or(0, |_| 90);
+        self.spec.weight() + again + error + claim + hold + 40
     }
 
     fn place_at(&self, now: &Now) -> Place {

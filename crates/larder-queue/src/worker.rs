@@ -5,14 +5,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use larder_lock::{Cancellation, Guard, Mode, Wait};
-use larder_storage::journal::{Durability, Exclusive};
+use larder_storage::journal::{Durability, Exclusive, append};
 
 use crate::claim::{Claim, Lost};
 use crate::compact;
 use crate::error::Error;
 use crate::fold::Fold;
 use crate::hold::{Hold, Now, back_off};
-use crate::queue::{Opened, Queue};
+use crate::queue::{JOURNAL, Opened, Queue};
 use crate::record::{self, Beat, Failed, Record};
 use crate::task::{ERROR_BYTES_MAX, cut};
 
@@ -82,13 +82,48 @@ impl Worker {
     /// What workers had claimed that have died is free, and what those had that gave no sign of life for the length of
     /// their lease. A claim is not synced: loss of power gives the task back, and everybody's claims with it.
     ///
+    /// A task over which a worker was lost comes alone: it may be what kills them, and takes no others with it.
+    ///
     /// # Errors
     /// Nothing was claimed.
     pub fn claim(&self, tasks_max: usize, wait: &Wait) -> Result<Vec<Claim>, Error> {
+        self.claim_if(tasks_max, wait, |_| true)
+    }
+
+    /// The same, of the tasks whose keys this worker can do: others are left for others. Each key that may come next is asked
+    /// about, with the queue locked.
+    ///
+    /// # Errors
+    /// Nothing was claimed.
+    pub fn claim_if(
+        &self,
+        tasks_max: usize,
+        wait: &Wait,
+        mut is_wanted: impl FnMut(&str) -> bool,
+    ) -> Result<Vec<Claim>, Error> {
+        match self.try_claim(tasks_max, wait, &mut is_wanted) {
+            Err(Error::Append(error)) if matches!(*error, append::Error::Full { .. }) => {
+                self.opened()?.compact(wait, compact::is_worth_it)?;
+                self.try_claim(tasks_max, wait, &mut is_wanted)
+            }
+            claimed => claimed,
+        }
+    }
+
+    fn try_claim(
+        &self,
+        tasks_max: usize,
+        wait: &Wait,
+        is_wanted: &mut dyn FnMut(&str) -> bool,
+    ) -> Result<Vec<Claim>, Error> {
         let opened = self.opened()?;
         let (mut exclusive, now) = (opened.journal.exclusive(wait)?, opened.now());
         let mut fold = opened.fold();
         fold.catch_up(&exclusive, &now)?;
+        if exclusive.length() > opened.claimed_max {
+            let (length, limit) = (exclusive.length(), opened.claimed_max);
+            return Err(append::Error::Full { journal: JOURNAL.to_owned(), length, limit }.into());
+        }
         let tasks_max = tasks_max.min(CLAIMS_MAX);
         let mut records = self.losses(opened, &fold, &now, tasks_max);
         if !records.is_empty() {
@@ -100,13 +135,20 @@ impl Worker {
         }
         let lease = Hold::from(&now, self.queue.shared.options.lease);
         let mut claims = Vec::new();
-        for entry in fold.state.ready().take(tasks_max) {
+        for entry in fold.state.ready().filter(|entry| is_wanted(&entry.spec.key)).take(tasks_max) {
+            let is_suspect = entry.losses > 0;
+            if is_suspect && !claims.is_empty() {
+                break;
+            }
             let (key, worker) = (entry.spec.key.clone(), self.id);
             records.push(Record {
                 claim: Some(record::Claim { key, worker, name: self.name.clone(), lease }),
                 ..Record::new()
             });
             claims.push(Claim::of(entry, self.id, 0));
+            if is_suspect {
+                break;
+            }
         }
         if claims.is_empty() {
             return Ok(claims);
@@ -127,10 +169,9 @@ impl Worker {
         let opened = self.opened()?;
         let began = opened.clock.monotonic();
         loop {
-            let now = opened.now();
             let next = {
                 let mut fold = opened.fold();
-                fold.poll(&now)?;
+                let now = fold.poll(&*opened.clock)?;
                 if fold.state.has_ready() || self.has_lost(opened, &fold, &now) {
                     return Ok(true);
                 }
@@ -218,8 +259,8 @@ impl Worker {
     /// The queue cannot be read.
     pub fn holds(&self, claim: &Claim) -> Result<bool, Error> {
         let opened = self.opened()?;
-        let (now, mut fold) = (opened.now(), opened.fold());
-        fold.poll(&now)?;
+        let mut fold = opened.fold();
+        fold.poll(&*opened.clock)?;
         Ok(fold.state.entries.get(claim.key()).is_some_and(|entry| entry.is_claimed_by(&claim.record())))
     }
 
@@ -340,7 +381,7 @@ fn one(lost: Vec<Lost>) -> Result<(), Lost> {
 
 /// Appends under the lock, lets that go, and syncs if so asked; the number of the first record comes back. What is in the
 /// journal by then is folded, also when it is not durable. A journal that has grown is compacted instead of synced, which
-/// syncs it.
+/// syncs it; one that has no room takes what is not a claim by being compacted to what it then comes to.
 pub(crate) fn finish(
     opened: &Opened,
     mut exclusive: Exclusive<'_>,
@@ -355,8 +396,14 @@ pub(crate) fn finish(
     let lines: Vec<_> = records.iter().map(Record::encode).collect();
     let mut ahead = None;
     let appended = match durability {
-        Durability::Synced => *ahead.insert(exclusive.append_ahead(&lines)?).appended(),
-        Durability::Unsynced => exclusive.append(&lines, Durability::Unsynced)?,
+        Durability::Synced => exclusive.append_ahead(&lines).map(|appended| *ahead.insert(appended).appended()),
+        Durability::Unsynced => exclusive.append(&lines, Durability::Unsynced),
+    };
+    let appended = match appended {
+        Err(append::Error::Full { .. }) if records.iter().all(|record| record.claim.is_none()) => {
+            return rewrite(opened, exclusive, fold, records, now);
+        }
+        appended => appended?,
     };
     fold.append(&appended, records, now);
     if compact::is_due(exclusive.length(), &fold) {
@@ -372,4 +419,20 @@ pub(crate) fn finish(
         ahead.sync()?;
     }
     Ok(appended.first_sequence)
+}
+
+/// Has the journal say what it comes to with these records, instead of appending them.
+fn rewrite(
+    opened: &Opened,
+    exclusive: Exclusive<'_>,
+    mut fold: MutexGuard<'_, Fold>,
+    records: Vec<Record>,
+    now: &Now,
+) -> Result<u64, Error> {
+    let first = exclusive.next_sequence();
+    for (record, sequence) in records.into_iter().zip(first..) {
+        fold.state.apply(sequence, record, now);
+    }
+    compact::run(opened, exclusive, &mut fold).inspect_err(|_| fold.restart(&opened.journal))?;
+    Ok(first)
 }

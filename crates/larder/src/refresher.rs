@@ -199,40 +199,54 @@ where
         let (mut report, mut left) = (Report::default(), tasks_max);
         let mut under_way: JoinSet<(Claim, End)> = JoinSet::new();
         let mut claims: Vec<Claim> = Vec::new();
+        let worked = self.cycle(&worker, &mut left, end, watches, (&mut under_way, &mut claims), &mut report).await;
+        under_way.shutdown().await;
+        if !claims.is_empty() {
+            report.lost += with(&worker, move |worker| worker.release(claims, &wait())).await?.len() as u64;
+        }
+        worked.map(|()| report)
+    }
+
+    async fn cycle(
+        &self,
+        worker: &Arc<Worker>,
+        left: &mut u64,
+        end: impl Future<Output = ()>,
+        watches: bool,
+        (under_way, claims): (&mut JoinSet<(Claim, End)>, &mut Vec<Claim>),
+        report: &mut Report,
+    ) -> Result<(), Error> {
         let mut beat = tokio::time::interval(BEAT_EVERY);
         let mut end = std::pin::pin!(end);
         loop {
-            let room = self.jobs.saturating_sub(under_way.len()).min(usize::try_from(left).unwrap_or(usize::MAX));
+            let room = self.jobs.saturating_sub(under_way.len()).min(usize::try_from(*left).unwrap_or(usize::MAX));
             if room > 0 {
                 // a look without the lock first: most of them find nothing
                 let claim = move |worker: &Worker| {
                     let is_there = worker.wait(Duration::ZERO, &Cancellation::new())?;
                     if is_there { worker.claim(room, &wait()) } else { Ok(Vec::new()) }
                 };
-                for claim in with(&worker, claim).await? {
-                    left = left.saturating_sub(1);
+                for claim in with(worker, claim).await? {
+                    *left = left.saturating_sub(1);
                     claims.push(claim.clone());
                     under_way.spawn(self.clone().attempt(claim));
                 }
             }
-            if under_way.is_empty() && (!watches || left == 0) {
-                return Ok(report);
+            if under_way.is_empty() && (!watches || *left == 0) {
+                return Ok(());
             }
             tokio::select! {
-                () = &mut end => break,
-                _ = beat.tick() => { with(&worker, |worker| worker.heartbeat(&wait())).await?; }
+                () = &mut end => return Ok(()),
+                _ = beat.tick() => { with(worker, |worker| worker.heartbeat(&wait())).await?; }
                 Some(ended) = under_way.join_next() => {
                     // a panic of the fetch is caught where it is made
                     let (claim, ended) = ended?;
                     claims.retain(|other| other.token() != claim.token());
-                    settle(&worker, claim, ended, &mut report).await?;
+                    settle(worker, claim, ended, report).await?;
                 }
                 () = tokio::time::sleep(LOOK), if room > 0 => {}
             }
         }
-        under_way.shutdown().await;
-        report.lost += with(&worker, move |worker| worker.release(claims, &wait())).await?.len() as u64;
-        Ok(report)
     }
 
     async fn attempt(self, claim: Claim) -> (Claim, End) {
@@ -254,7 +268,7 @@ where
 
     /// The terms of the fetch; `None` when somebody has fetched the document since the task was added.
     async fn terms(&self, key: &Key, claim: &Claim) -> Option<Terms> {
-        let (cache, key, added) = (self.cache.clone(), key.clone(), ms_of(claim.added()));
+        let (cache, key, added) = (self.cache.clone(), key.clone(), ms_of(claim.added().max(claim.due())));
         let otherwise = Terms::new().refresh().fresh_only();
         let terms = otherwise.clone();
         let look = move || {

@@ -1,8 +1,9 @@
 //! One task, in a process of its own: this command's `get`, which asks the source whatever is stored.
 
 use std::io::{self, Read};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{Sender, channel};
 
 use larder_queue::Claim;
 
@@ -19,8 +20,6 @@ pub(super) enum End {
     Refreshed,
     /// Trying again later may help.
     Failed(String),
-    /// It will not.
-    Hopeless(String),
 }
 
 /// An errand under way.
@@ -40,24 +39,25 @@ impl Errand {
     pub(super) fn begin(
         number: u64,
         claim: Claim,
-        global: &Global,
-        root: &str,
-        timeout: Option<&str>,
+        mut command: Command,
         ended: &Sender<Ended>,
     ) -> Result<Self, Box<(Claim, io::Error)>> {
-        let begun = command(global, root, claim.key(), timeout).and_then(|mut command| command.spawn());
-        let child = match begun {
-            Ok(child) => child,
-            Err(error) => return Err(Box::new((claim, error))),
-        };
-        let (pid, ended) = (child.id(), ended.clone());
+        let (ended, (begun, pid)) = (ended.clone(), channel());
+        // it is begun on the thread that waits for it: without that thread it is not begun
         let attend = move || {
-            let end = attend(child);
-            // whoever listens no longer has given the task back
-            let _ = ended.send(Ended { number, end });
+            let child = command.spawn();
+            let told = begun
+                .send(child.as_ref().map(Child::id).map_err(|error| io::Error::new(error.kind(), error.to_string())));
+            if let (Ok(child), Ok(())) = (child, told) {
+                let end = attend(child);
+                // whoever listens no longer has given the task back
+                let _ = ended.send(Ended { number, end });
+            }
         };
-        match std::thread::Builder::new().name("errand".to_owned()).spawn(attend) {
-            Ok(_) => Ok(Self { claim, pid }),
+        let thread = std::thread::Builder::new().name("errand".to_owned()).spawn(attend);
+        let begun = thread.and_then(|_| pid.recv().unwrap_or_else(|gone| Err(io::Error::other(gone))));
+        match begun {
+            Ok(pid) => Ok(Self { claim, pid }),
             Err(error) => Err(Box::new((claim, error))),
         }
     }
@@ -80,8 +80,9 @@ impl Errand {
     }
 }
 
-fn command(global: &Global, root: &str, key: &str, timeout: Option<&str>) -> io::Result<Command> {
-    let mut command = Command::new(std::env::current_exe()?);
+/// What does it, by this program.
+pub(super) fn command(program: &Path, global: &Global, root: &str, key: &str, timeout: Option<&str>) -> Command {
+    let mut command = Command::new(program);
     command.args(["--root", root, "--errand", "--quiet"]);
     if let Some(config) = &global.config {
         command.arg("--config").arg(config);
@@ -98,8 +99,18 @@ fn command(global: &Global, root: &str, key: &str, timeout: Option<&str>) -> io:
         }
     }
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    Ok(command)
+    apart(&mut command);
+    command
 }
+
+/// What a terminal's keys send to the worker is not for it: the worker tells it to end, and knows why it ended.
+#[cfg(unix)]
+fn apart(command: &mut Command) {
+    std::os::unix::process::CommandExt::process_group(command, 0);
+}
+
+#[cfg(not(unix))]
+const fn apart(_command: &mut Command) {}
 
 /// Waits for its end, reading what it says of errors.
 fn attend(mut child: Child) -> End {
@@ -130,8 +141,8 @@ fn judge(status: ExitStatus, errors: &str) -> End {
         Some(code) if code == Exit::STALE.code() => {
             End::Failed(because("its source failed, and an old copy was given"))
         }
-        Some(code) if code == Exit::USAGE.code() => End::Hopeless(because("its source cannot be used")),
-        Some(code) if code == Exit::ABSENT.code() => End::Hopeless(because("no source is configured for it")),
+        // also when it is the configuration, which somebody may be at work on
+        Some(code) if code == Exit::USAGE.code() => End::Failed(because("its source cannot be used")),
         Some(code) => End::Failed(because(&format!("its source failed with exit code {code}"))),
         None => End::Failed(because("its process was killed")),
     }

@@ -71,22 +71,65 @@ fn a_key_and_a_prefix_are_fetched_also_when_they_are_fresh() {
 }
 
 #[test]
-fn a_poisoned_task_delays_nobody_and_says_what_went_wrong() {
-    let place = place("refresh-poison", "30d", "");
+fn a_task_without_a_source_here_delays_nobody_and_is_left_for_others() {
+    let place = place("refresh-unsourced", "30d", "");
     place.larder(&["queue", "add", "nothing/fetches/this", "--priority", "10"]).says(0, &[]);
     place.larder(&["queue", "add", "docs/a", "docs/b"]).says(0, &[]);
-    let done = place.larder(&["refresh", "--jobs", "1"]);
-    assert_eq!(done.code, Some(69), "{}", done.err);
-    assert!(done.err.contains("nothing/fetches/this: no source"), "{}", done.err);
-    assert_eq!(place.calls(), 2);
+    let report = json(&place, &["refresh", "--jobs", "1", "--json"]);
+    let told = ["refreshed", "failed", "dead", "left", "unsourced"].map(|name| report[name].as_u64().unwrap());
+    assert_eq!((told, place.calls()), ([2, 0, 0, 1, 1], 2), "{report}");
+    place.larder(&["refresh"]).is(0, "0 found, 0 refreshed, 0 failed, 1 left, 1 without a source here\n");
     let listed = json(&place, &["queue", "list", "--json"]);
     assert_eq!(
         (&listed["tasks"][0]["key"], &listed["tasks"][0]["standing"]),
-        (&"nothing/fetches/this".into(), &"dead".into())
+        (&"nothing/fetches/this".into(), &"ready".into())
     );
-    assert_eq!(listed["counts"]["dead"], 1);
-    place.larder(&["queue", "clear", "--dead"]).says(0, &[]);
-    assert_eq!(json(&place, &["queue", "list", "--json"])["tasks"], Value::Array(Vec::new()));
+    // another project has one
+    place.write("elsewhere.yaml", "version: 1\nsources: [{match: nothing/**, command: [echo, found]}]\n");
+    place.larder(&["refresh", "--config", "elsewhere.yaml"]).is(0, "0 found, 1 refreshed, 0 failed, 0 left\n");
+    // asked for by its name, it cannot be overlooked
+    let named = place.larder(&["refresh", "nothing/fetches/that"]);
+    assert_eq!(named.code, Some(3));
+    assert!(named.err.contains("has no source"), "{}", named.err);
+}
+
+#[test]
+fn who_asks_again_after_a_fetch_has_it_fetched_again() {
+    let place = place("refresh-again", "30d", "");
+    place.larder(&["queue", "add", "docs/a"]).says(0, &[]);
+    place.larder(&["get", "--refresh", "docs/a"]).is(0, "1\n");
+    place.larder(&["refresh"]).is(0, "0 found, 0 refreshed, 0 failed, 0 left, 1 refreshed by others meanwhile\n");
+    place.larder(&["queue", "add", "docs/a"]).says(0, &[]);
+    place.larder(&["get", "--refresh", "docs/a"]).is(0, "2\n");
+    place.larder(&["queue", "add", "docs/a", "--reason", "upstream changed"]).says(0, &[]);
+    place.larder(&["refresh"]).is(0, "0 found, 1 refreshed, 0 failed, 0 left\n");
+    assert_eq!((place.calls(), get(&place, "docs/a")), (3, "3\n".to_owned()));
+}
+
+#[test]
+fn a_document_that_is_named_is_tried_also_when_its_task_is_left_alone_after_a_failure() {
+    let place = place("refresh-named-held", "30d", "");
+    place.write("down", "");
+    assert_eq!(place.larder(&["refresh", "docs/a"]).code, Some(69));
+    std::process::Command::new("rm").arg(place.path("down")).status().unwrap();
+    place.larder(&["refresh"]).is(0, "0 found, 0 refreshed, 0 failed, 1 left\n");
+    place.larder(&["refresh", "docs/a"]).is(0, "1 found, 1 refreshed, 0 failed, 0 left\n");
+}
+
+#[test]
+fn a_configuration_that_breaks_meanwhile_costs_an_attempt_and_no_task() {
+    let place = place("refresh-broken", "30d", "");
+    place.larder(&["queue", "add", "docs/a"]).says(0, &[]);
+    place.larder(&["queue", "add", "docs/breaks", "--priority", "9"]).says(0, &[]);
+    let breaks = r#"["sh", "-c", "printf '[[[' >> larder.yaml; echo x"]"#;
+    place.write("larder.yaml", &format!("version: 1\nsources: [{{match: docs/**, command: {breaks}}}]\n"));
+    place.larder(&["config", "trust"]).says(0, &[]);
+    let report = json(&place, &["refresh", "--jobs", "1", "--json"]);
+    let told = ["refreshed", "failed", "dead", "left"].map(|name| report[name].as_u64().unwrap());
+    assert_eq!(told, [1, 1, 0, 1], "{report}");
+    place.write("larder.yaml", "version: 1\n");
+    let task = json(&place, &["queue", "list", "--json"])["tasks"][0].clone();
+    assert_eq!((&task["standing"], &task["attempts"]), (&"held".into(), &1.into()), "{task}");
 }
 
 #[test]

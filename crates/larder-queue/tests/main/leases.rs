@@ -110,6 +110,52 @@ fn a_task_that_kills_its_workers_is_left_alone_and_is_a_dead_letter_in_the_end()
 }
 
 #[test]
+fn what_kills_its_worker_takes_no_others_with_it() {
+    let place = Place::new("leases-poison");
+    let queue = place.queue();
+    queue.add(&["poison", "b", "c", "d"].map(task), &wait()).unwrap();
+    let mut done = 0;
+    for _ in 0..40 {
+        let worker = place.queue().worker("w").unwrap();
+        for claim in worker.claim(4, &wait()).unwrap() {
+            if claim.key() == "poison" {
+                break;
+            }
+            worker.complete(claim, &wait()).unwrap().unwrap();
+            done += 1;
+        }
+        drop(worker);
+        place.clock.advance(SECOND * 1_000);
+    }
+    assert_eq!(done, 3);
+    assert_eq!(crate::shared::standings(&queue.snapshot().unwrap()), [("poison", Standing::Dead)]);
+}
+
+#[test]
+fn a_worker_takes_only_what_it_can_do() {
+    let place = Place::new("leases-wanted");
+    let queue = place.queue();
+    queue.add(&["a/1", "b/1", "a/2", "b/2"].map(task), &wait()).unwrap();
+    let worker = queue.worker("w").unwrap();
+    let claims = worker.claim_if(3, &wait(), |key| key.starts_with("b/")).unwrap();
+    assert_eq!(claims.iter().map(larder_queue::Claim::key).collect::<Vec<_>>(), ["b/1", "b/2"]);
+    assert!(worker.claim_if(3, &wait(), |_| false).unwrap().is_empty());
+    assert_eq!(claim_all(&worker), ["a/1", "a/2"]);
+}
+
+#[test]
+fn who_adds_a_task_again_has_added_it_now() {
+    let place = Place::new("leases-again");
+    let queue = place.queue();
+    queue.add(&[task("k").due(place.wall())], &wait()).unwrap();
+    place.clock.advance(SECOND * 5);
+    let now = place.wall();
+    queue.add(&[task("k")], &wait()).unwrap();
+    let claimed = claim(&queue.worker("w").unwrap()).unwrap();
+    assert_eq!((claimed.added(), claimed.due()), (now, std::time::SystemTime::UNIX_EPOCH));
+}
+
+#[test]
 fn tokens_do_not_repeat_also_when_the_queue_is_compacted() {
     let place = Place::new("leases-tokens");
     let queue = place.queue();

@@ -4,6 +4,8 @@
 mod cost;
 mod crash;
 mod damage;
+mod full;
+mod interleavings;
 mod leases;
 mod model;
 mod order;

@@ -78,6 +78,11 @@ impl<'a> Exclusive<'a> {
         self.tail.as_ref().map_or(0, |tail| tail.reader.offset())
     }
 
+    /// The number that the next record gets.
+    pub fn next_sequence(&self) -> u64 {
+        self.tail.as_ref().map_or(0, |tail| tail.reader.sequence())
+    }
+
     /// Gives `follower` everything up to the journal's end. When it is there already, that costs no system call.
     pub fn catch_up(&self, follower: &mut Follower, mut sink: impl FnMut(Event<'_>)) -> Result<Polled, follow::Error> {
         match self.tail.as_ref() {
@@ -91,7 +96,7 @@ impl<'a> Exclusive<'a> {
     /// A follower that had caught up can [`pass`](Follower::pass) them instead of reading them back.
     pub fn append<R: AsRef<[u8]>>(&mut self, records: &[R], durability: Durability) -> Result<Appended, append::Error> {
         let body = append::body_of(self.shared, records)?;
-        let (appended, log) = self.write(body, durability)?;
+        let (appended, log) = self.write(body, durability, u64::MAX)?;
         if durability == Durability::Synced {
             append::sync(self.shared, &log, &appended)?;
         }
@@ -101,7 +106,7 @@ impl<'a> Exclusive<'a> {
     /// The same, with the sync left for later: when the lock is let go, so that it delays no other process.
     pub fn append_ahead<R: AsRef<[u8]>>(&mut self, records: &[R]) -> Result<Ahead<'a>, append::Error> {
         let body = append::body_of(self.shared, records)?;
-        let (appended, log) = self.write(body, Durability::Synced)?;
+        let (appended, log) = self.write(body, Durability::Synced, u64::MAX)?;
         Ok(Ahead { shared: self.shared, log, appended })
     }
 
@@ -142,6 +147,7 @@ impl<'a> Exclusive<'a> {
         &mut self,
         body: Option<Body>,
         durability: Durability,
+        length_max: u64,
     ) -> Result<(Appended, Arc<Log>), append::Error> {
         let shared = self.shared;
         if body.is_some() && shared.home.clock.monotonic().saturating_sub(self.locked) > FRESH {
@@ -157,7 +163,7 @@ impl<'a> Exclusive<'a> {
         };
         let journal = || shared.names.journal.clone();
         let end = offset.saturating_add(body.len() as u64);
-        let limit = shared.options.length_max;
+        let limit = shared.options.length_max.min(length_max);
         if end > limit {
             return Err(append::Error::Full { journal: journal(), length: end, limit });
         }

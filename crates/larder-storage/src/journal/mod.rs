@@ -208,9 +208,24 @@ impl Journal {
         durability: Durability,
         wait: &Wait,
     ) -> Result<Appended, append::Error> {
+        self.append_within(u64::MAX, records, durability, wait)
+    }
+
+    /// The same, as long as the file is no longer than `length_max` bytes then; [`Options::length_max`] holds all the same.
+    /// For those who are to leave room for others.
+    ///
+    /// # Errors
+    /// As [`Journal::append`].
+    pub fn append_within<R: AsRef<[u8]>>(
+        &self,
+        length_max: u64,
+        records: &[R],
+        durability: Durability,
+        wait: &Wait,
+    ) -> Result<Appended, append::Error> {
         let body = append::body_of(&self.shared, records)?;
         let mut exclusive = self.exclusive(wait)?;
-        let (appended, log) = exclusive.write(body, durability)?;
+        let (appended, log) = exclusive.write(body, durability, length_max)?;
         drop(exclusive);
         if durability == Durability::Synced {
             append::sync(&self.shared, &log, &appended)?;
