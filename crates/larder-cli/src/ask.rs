@@ -8,9 +8,9 @@ mod lead;
 mod stale;
 pub(crate) mod uncached;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use larder::Outcome;
 use larder::counters::{Counter, Fold};
@@ -93,6 +93,10 @@ pub(crate) struct Look<'a> {
     pub(crate) depends: &'a Paths,
     /// What was found to have changed of that.
     pub(crate) change: RefCell<Option<Change>>,
+    /// Whether a failure is remembered of files that are other ones by now.
+    pub(crate) is_outlived: Cell<bool>,
+    /// When all must be over, by the monotonic clock.
+    pub(crate) deadline: Option<Duration>,
 }
 
 impl Look<'_> {
@@ -117,6 +121,16 @@ impl Look<'_> {
             copy.is_outdated = true;
             decided = decide(Some(copy));
         }
+        let remembered = decided.under_way.as_ref().and_then(|under_way| under_way.remembered.as_ref());
+        if let Some(memory) = remembered.filter(|_| !wish.refresh && !wish.offline)
+            && let Some(change) = self.change_since(&memory.failure.depends)
+        {
+            tracing::info!(key = %self.key, %change, "the failure that is remembered is out of date");
+            self.is_outlived.set(true);
+            let mut wish = *wish;
+            wish.refresh = true;
+            decided = self.flights.decide(self.key, self.tags, copy.as_ref(), &wish, at);
+        }
         Ok((found, decided))
     }
 }
@@ -135,7 +149,8 @@ impl Call<'_> {
             status::be_of_class(chosen.name);
         }
         let flights = Flights::new(Arc::clone(store));
-        let look = Look::new((store, &flights), key, &self.job.tags, &self.job.depends);
+        let mut look = Look::new((store, &flights), key, &self.job.tags, &self.job.depends);
+        look.deadline = self.bounds.begin(&**store.clock()).deadline();
         let (found, decided) = look.again(&self.job.wish)?;
         if self.global.behind {
             return self.refresh(&look, found.as_ref(), &decided);

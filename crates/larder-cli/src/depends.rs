@@ -1,6 +1,6 @@
 //! The files that an output depends on: looked at before the command runs, and before a copy is given out.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +20,8 @@ impl<'a> Look<'a> {
         tags: &'a [Tag],
         depends: &'a Paths,
     ) -> Self {
-        Self { store, flights, key, tags, depends, change: RefCell::new(None) }
+        let (change, is_outlived, deadline) = (RefCell::new(None), Cell::new(false), None);
+        Self { store, flights, key, tags, depends, change, is_outlived, deadline }
     }
 
     /// What has changed of that which this copy depends on; nothing is looked at for one that depends on nothing.
@@ -32,7 +33,7 @@ impl<'a> Look<'a> {
         if dependencies.is_empty() && self.depends.is_empty() {
             return None;
         }
-        self.fingerprints(Limits::default()).check(dependencies, self.depends)
+        self.fingerprints(self.limits(self.deadline)).check(dependencies, self.depends)
     }
 
     /// What was last found to have changed, in words.
@@ -45,21 +46,21 @@ impl<'a> Look<'a> {
         if self.depends.is_empty() {
             return Ok(Vec::new());
         }
-        self.fingerprints(self.limits(bounds)).take(self.depends)
+        self.fingerprints(self.limits(bounds.deadline())).take(self.depends)
     }
 
     /// The same when the command has ended: cheaper to compare from now on, if possible.
     pub(crate) fn settle(&self, dependencies: &mut [Dependency], bounds: &Bounds) {
         if dependencies.iter().any(|dependency| !dependency.is_settled()) {
-            self.fingerprints(self.limits(bounds)).settle(dependencies);
+            self.fingerprints(self.limits(bounds.deadline())).settle(dependencies);
         }
     }
 
     /// No longer than the whole call may take.
-    fn limits(&self, bounds: &Bounds) -> Limits {
+    fn limits(&self, deadline: Option<Duration>) -> Limits {
         let limits = Limits::default();
         let now = self.store.clock().monotonic();
-        let left = bounds.deadline().map_or(Duration::MAX, |deadline| deadline.saturating_sub(now));
+        let left = deadline.map_or(Duration::MAX, |deadline| deadline.saturating_sub(now));
         limits.time_max(limits.time_max.min(left))
     }
 

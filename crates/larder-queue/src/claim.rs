@@ -94,8 +94,9 @@ impl Claim {
         self.losses
     }
 
-    /// The number that fences it: larger than that of any earlier claim of this queue, for whatever else may be told to
-    /// refuse what comes late.
+    /// The number that fences it: larger than that of any earlier claim of this queue's file, for whatever else may be told to
+    /// refuse what comes late. A file that was set aside or removed begins anew, and loss of power may take claims, whose numbers
+    /// then come again.
     pub const fn token(&self) -> u64 {
         self.token
     }

@@ -70,7 +70,7 @@ impl Fold {
 
 fn take(state: &mut State, lost: &mut u64, event: &Event<'_>, now: &Now) {
     match event {
-        Event::Reset(_) | Event::Gone => *state = State::default(),
+        Event::Reset(_) | Event::Gone => (*state, *lost) = (State::default(), 0),
         Event::Record { sequence, bytes } => match Record::decode(bytes) {
             Some(record) => state.apply(*sequence, record, now),
             // one more than is carried along tells that there are too many

@@ -29,6 +29,8 @@ const KEPT_DESCRIPTORS: usize = 8;
 const LOOK_FROM: u64 = 1024 * 1024;
 /// How many tasks one batch has at most; more are several batches, each durable before the next.
 const BATCH_MAX: usize = 100_000;
+/// How many bytes one batch has, about.
+const BATCH_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// Which tasks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -187,7 +189,7 @@ impl Queue {
     ///
     /// # Errors
     /// [`Error::Append`] with [`append::Error::NotDurable`] means that they are there, and perhaps not for good. After
-    /// every other error those of a batch of 100,000 are there or not, all or none; earlier batches are.
+    /// every other error those of a batch of 100,000 or 16 MiB are there or not, all or none; earlier batches are.
     pub fn add(&self, tasks: &[Task], wait: &Wait) -> Result<Added, Error> {
         self.add_as(tasks, Durability::Synced, wait)
     }
@@ -203,11 +205,20 @@ impl Queue {
         }
         let opened = self.shared.writing()?;
         let now_ms = opened.now().wall_ms;
-        for batch in tasks.chunks(BATCH_MAX) {
-            let records = batch.iter().map(|task| Record::add(Spec::of(task, now_ms))).collect();
-            opened.append(records, durability, wait)?;
-            added.tasks += batch.len() as u64;
+        let (mut records, mut bytes) = (Vec::new(), 0);
+        for task in tasks {
+            let spec = Spec::of(task, now_ms);
+            let weight = spec.weight();
+            if records.len() >= BATCH_MAX || bytes + weight > BATCH_BYTES_MAX {
+                added.tasks += records.len() as u64;
+                opened.append(std::mem::take(&mut records), durability, wait)?;
+                bytes = 0;
+            }
+            bytes += weight;
+            records.push(Record::add(spec));
         }
+        added.tasks += records.len() as u64;
+        opened.append(records, durability, wait)?;
         Ok(added)
     }
 

@@ -296,7 +296,8 @@ impl Worker {
                 End::Failed { error, is_final } => {
                     let attempts = entry.attempts.saturating_add(1);
                     let dead = *is_final || attempts >= self.queue.shared.options.attempts_max;
-                    let hold = (!dead).then(|| Hold::from(&now, back_off(attempts)));
+                    // also of a dead one: it may have been added meanwhile, and is tried again then
+                    let hold = Some(Hold::from(&now, back_off(attempts)));
                     let error = Some(cut(error, ERROR_BYTES_MAX).into());
                     Record { failed: Some(Failed { of, error, hold, dead, lost: false }), ..Record::new() }
                 }
@@ -316,6 +317,8 @@ impl Worker {
         }
         keys.sort_unstable();
         keys.dedup();
+        // more are found with the next claim: all of one that held many would be more than a batch may have
+        keys.truncate(CLAIMS_MAX);
         let entries = keys.iter().filter_map(|key| fold.state.entries.get(key));
         entries
             .filter_map(|entry| entry.claim.as_ref().map(|claim| (entry, claim)))
@@ -323,7 +326,8 @@ impl Worker {
                 let of = record::Of { key: entry.spec.key.clone(), worker: claim.worker, token: claim.token };
                 let losses = entry.losses.saturating_add(1);
                 let dead = losses >= self.queue.shared.options.losses_max;
-                let hold = (!dead && losses > LOSSES_FREE).then(|| Hold::from(now, back_off(losses - LOSSES_FREE)));
+                // also of a dead one: it may have been added meanwhile, and is tried again then
+                let hold = (losses > LOSSES_FREE).then(|| Hold::from(now, back_off(losses - LOSSES_FREE)));
                 let error = format!("its worker, {}, died or was silent for longer than its lease", claim.name);
                 let error = Some(cut(&error, ERROR_BYTES_MAX).into());
                 Record { failed: Some(Failed { of, error, hold, dead, lost: true }), ..Record::new() }

@@ -76,7 +76,7 @@ pub use put::{Durability, Published, Put};
 pub use room::{Bounds, Occupied, Pressure};
 pub use store::{
     Damage, Evicted, Eviction, GetError, Listing, Mark, Options, Store, Summary, Swept, USE_RECORDED_EVERY, Usage,
-    Verified, View, Worth,
+    Verified, View, Views, Worth,
 };
 
 #[cfg(doctest)]

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use larder_staleness::Backoff;
+use larder_watch::fingerprint::Dependency;
 use serde::{Deserialize, Serialize};
 
 /// The most that is kept of what a failed command wrote to its standard error, in bytes: the end of it.
@@ -43,6 +44,9 @@ pub struct Failure {
     pub stderr: Vec<u8>,
     /// How long the upstream asked to be left alone.
     pub retry_after: Option<Duration>,
+    /// The files that the document would have been made from, as they were before. When they have changed, the failure is
+    /// remembered for nothing.
+    pub depends: Vec<Dependency>,
 }
 
 /// Kinds of failure, by what may help.
@@ -79,7 +83,7 @@ pub enum Exit {
 impl Failure {
     /// A failure of this class, with a message for people.
     pub fn new(class: Class, message: impl Into<String>) -> Self {
-        Self { class, message: message.into(), exit: None, stderr: Vec::new(), retry_after: None }
+        Self { class, message: message.into(), exit: None, stderr: Vec::new(), retry_after: None, depends: Vec::new() }
     }
 
     /// A command that ended so, having written this to its standard error.

@@ -125,8 +125,11 @@ impl Cache {
         }
         let (inner, asked, key) = (Arc::clone(&self.inner), key.clone(), key.clone());
         let look = move || {
+            let deadline = inner.monotonic().saturating_add(inner.settings.timeout);
             let found = inner.look(&key)?.filter(|found| found.is_fresh(inner.wall()));
-            Ok::<_, Error>(found.filter(|found| inner.change_of(&found.document, &Paths::default()).is_none()))
+            Ok::<_, Error>(
+                found.filter(|found| inner.change_of(&found.document, &Paths::default(), deadline).is_none()),
+            )
         };
         let looked = spawn_blocking(look).await??;
         if let Some(found) = looked {
@@ -159,9 +162,11 @@ impl Cache {
         let store = move || {
             let depends = inner.dependencies(&terms.depends, std::time::Duration::MAX)?;
             let metadata = About { depends, ..about }.metadata(&terms.tags)?;
-            let put = Put::new().metadata(metadata).durability(inner.settings.durability);
-            let published = inner.store.put(&key, &body, &put);
-            inner.room.stored();
+            let wish = Put::new().metadata(metadata).durability(inner.settings.durability);
+            let published = inner.store.put(&key, &body, &wish);
+            if matches!(published, Ok(_) | Err(put::Error::NotDurable { .. })) {
+                inner.room.stored();
+            }
             Ok::<_, Error>(published)
         };
         let published = spawn_blocking(store).await??;

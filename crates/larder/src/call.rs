@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use larder_lock::{Bound, Holder, Origin};
-use larder_staleness::{Action, Decision, Early, Policy, Reason, Wish};
-use larder_storage::{Key, Standing, Tag, Token};
+use larder_staleness::{Action, Decision, Policy, Reason};
+use larder_storage::Key;
 use larder_upstream::tasks::{Ended, Role, Ticket};
 use larder_upstream::{Failure, begin};
 use tokio::task::spawn_blocking;
@@ -18,6 +18,9 @@ use crate::flight::{Arrival, Fetch, Landed, Plan};
 use crate::inner::{Found, Identity, Inner, Remembered};
 use crate::outcome::{Forward, Level, Outcome};
 use crate::terms::Terms;
+use look::{Entered, is_current};
+
+mod look;
 
 /// How often a caller may find that what it waited for is not for it, before it gives up.
 const ROUNDS_MAX: u32 = 64;
@@ -39,30 +42,12 @@ pub(crate) struct Call {
     fallback: Option<Document>,
     /// Which of the files that the copy was made from has changed, in words.
     changed: Option<String>,
+    /// Whether a failure that is remembered is an answer.
+    takes_remembered: bool,
     /// What waiting for others has taken.
     wait: Duration,
     holder: Option<u32>,
     has_joined: bool,
-}
-
-/// Where a look at the disk has led.
-enum Entered {
-    /// A copy to be given out, and whether it is to be refreshed.
-    Given {
-        found: Found,
-        decision: Decision,
-    },
-    /// A failure that is remembered.
-    Failed(Failure),
-    Absent,
-    /// The upstream is to be asked.
-    Role {
-        role: Role<Landed>,
-        why: Forward,
-        found: Option<Found>,
-        may_fall_back: bool,
-        changed: Option<String>,
-    },
 }
 
 impl Call {
@@ -70,8 +55,23 @@ impl Call {
         let began = inner.monotonic();
         let deadline = began.saturating_add(terms.timeout.unwrap_or(inner.settings.timeout));
         let (why, refused, fallback, wait, holder) = (None, None, None, Duration::ZERO, None);
-        let (changed, has_joined) = (None, false);
-        Self { inner, key, terms, policy, began, deadline, why, refused, fallback, changed, wait, holder, has_joined }
+        let (changed, has_joined, takes_remembered) = (None, false, !terms.refresh);
+        Self {
+            inner,
+            key,
+            terms,
+            policy,
+            began,
+            deadline,
+            why,
+            refused,
+            fallback,
+            changed,
+            takes_remembered,
+            wait,
+            holder,
+            has_joined,
+        }
     }
 
     /// How long everything may take.
@@ -99,7 +99,8 @@ impl Call {
                     self.count(Counter::Misses, 1);
                     return Err(Error::Absent { key: self.key.clone() });
                 }
-                Entered::Role { role, why, found, may_fall_back, changed } => {
+                Entered::Role { role, why, found, may_fall_back, changed, is_outlived } => {
+                    self.takes_remembered &= !is_outlived;
                     self.changed = self.changed.take().or(changed);
                     self.note(why, found.as_ref());
                     self.fallback = found.as_ref().filter(|_| may_fall_back).map(|found| found.document.clone());
@@ -201,83 +202,6 @@ impl Call {
         }
     }
 
-    /// Looks at the disk, decides, and if the upstream is to be asked, takes a role: one piece of blocking work.
-    async fn enter(&self) -> Result<Entered, Error> {
-        let (inner, key, tags) = (Arc::clone(&self.inner), self.key.clone(), self.terms.tags.clone());
-        let (wish, refused, is_first) = (self.wish(), self.refused, self.why.is_none());
-        let depends = self.terms.depends.clone();
-        let entered = spawn_blocking(move || {
-            let (mut found, is_readable) = match inner.look(&key) {
-                Ok(found) => (found, true),
-                Err(error) if wish.offline => return Err(Error::Read(error)),
-                Err(error) => {
-                    tracing::warn!(%key, error = &error as &dyn std::error::Error, "the disk is not readable: fetching");
-                    (None, false)
-                }
-            };
-            let now = inner.wall();
-            // who asked for a new one has it when what it refused has been replaced
-            let is_new = !is_first && found.as_ref().is_some_and(|found| Some(found.identity) != refused);
-            let mut wish = wish;
-            wish.refresh &= !is_new;
-            if found.as_ref().is_some_and(|found| found.document.immutable) {
-                wish.early = Early::Never;
-            }
-            let copy = found.as_ref().map(Found::copy);
-            let mut decided = inner.flights.decide(&key, &tags, copy.as_ref(), &wish, now);
-            let is_wanted = decided.decision.takes_for_current() || decided.decision.reason == Reason::Offline;
-            let change = found.as_mut().filter(|_| is_wanted).and_then(|found| found.compare(&inner, &depends));
-            if change.is_some() {
-                let copy = found.as_ref().map(Found::copy);
-                decided = inner.flights.decide(&key, &tags, copy.as_ref(), &wish, now);
-            }
-            let decision = decided.decision;
-            let (may_fall_back, found) = match (decision.action, found) {
-                (Action::Give { .. }, Some(found)) => return Ok(Entered::Given { found, decision }),
-                (Action::Absent, _) => return Ok(Entered::Absent),
-                (Action::Fail, _) => {
-                    let memory = decided.under_way.and_then(|flight| flight.remembered);
-                    let gone = || Failure::new(larder_upstream::Class::Unavailable, "the upstream has failed lately");
-                    return Ok(Entered::Failed(memory.map_or_else(gone, |memory| memory.failure)));
-                }
-                (Action::Ask { fallback }, found) => (fallback, found),
-                (Action::Give { .. }, None) => (false, None),
-            };
-            let why = match (decision.reason, &found) {
-                _ if !is_readable => Forward::Bypass,
-                (Reason::Refresh, _) => Forward::Request,
-                (_, None) if wish.refresh => Forward::Request,
-                (_, None) => Forward::UriMiss,
-                (_, Some(_)) => Forward::Stale,
-            };
-            let generation = || inner.generation();
-            let may_join = |since: Option<Token>| match since {
-                Some(since) => is_current(&inner, since, &key, &tags),
-                // a root without generations: nothing can be told of what others invalidate
-                None => true,
-            };
-            let role = inner.group.enter(&key, generation, may_join);
-            let changed = change.map(|change| change.to_string());
-            Ok(Entered::Role { role, why, found, may_fall_back, changed })
-        });
-        entered.await.map_err(|_| self.interrupted())?
-    }
-
-    /// What the decision is told of this caller.
-    fn wish(&self) -> Wish {
-        let (settings, terms) = (&self.inner.settings, &self.terms);
-        let mut wish = Wish::default();
-        wish.offline = terms.offline || settings.is_offline;
-        wish.refresh = terms.refresh;
-        wish.fresh_only = terms.fresh_only;
-        wish.max_age = terms.max_age;
-        wish.stale_while_revalidate = terms.stale_while_revalidate;
-        wish.stale_if_error = terms.stale_if_error;
-        wish.early = self.policy.early;
-        wish.may_refresh = settings.may_refresh;
-        wish
-    }
-
     /// Whether a copy in memory is no older than this caller takes.
     fn is_young(&self, copy: &Remembered) -> bool {
         let age = copy.document.life.age_exact(copy.now);
@@ -306,7 +230,7 @@ impl Call {
             wait,
             deadline: self.deadline,
             refused: self.refused,
-            takes_remembered: !self.terms.refresh,
+            takes_remembered: self.takes_remembered,
             is_behind: false,
         }
     }
@@ -372,7 +296,8 @@ impl Call {
     /// Whether what was joined was made from files that have changed since: it may have begun before this caller came.
     async fn has_changed(&self, arrival: &Arc<Arrival>) -> Result<bool, Error> {
         let (inner, depends, arrival) = (Arc::clone(&self.inner), self.terms.depends.clone(), Arc::clone(arrival));
-        let compare = move || inner.change_of(&arrival.document, &depends).is_some();
+        let deadline = self.deadline;
+        let compare = move || inner.change_of(&arrival.document, &depends, deadline).is_some();
         spawn_blocking(compare).await.map_err(|_| self.interrupted())
     }
 
@@ -466,8 +391,4 @@ impl Call {
     fn interrupted(&self) -> Error {
         Error::Interrupted { key: self.key.clone() }
     }
-}
-
-fn is_current(inner: &Inner, token: Token, key: &Key, tags: &[Tag]) -> bool {
-    matches!(inner.store.standing(token, key, tags), Ok(Standing::Current))
 }

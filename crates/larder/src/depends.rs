@@ -31,16 +31,21 @@ impl Inner {
 
     /// What has changed of that which the document depends on, or of what this caller names; nothing is looked at for one that
     /// depends on nothing.
-    pub(crate) fn change_of(&self, document: &Document, named: &Paths) -> Option<Change> {
+    pub(crate) fn change_of(&self, document: &Document, named: &Paths, deadline: Duration) -> Option<Change> {
         let depends = document.depends.as_deref().unwrap_or_default();
-        self.change_since(depends, named)
+        self.change_since(depends, named, deadline)
     }
 
-    pub(crate) fn change_since(&self, dependencies: &[Dependency], named: &Paths) -> Option<Change> {
+    pub(crate) fn change_since(
+        &self,
+        dependencies: &[Dependency],
+        named: &Paths,
+        deadline: Duration,
+    ) -> Option<Change> {
         if dependencies.is_empty() && named.is_empty() {
             return None;
         }
-        self.fingerprints(Limits::default()).check(dependencies, named)
+        self.fingerprints(self.limits(deadline)).check(dependencies, named)
     }
 
     /// The fingerprints of what a document will depend on. To be taken before its fetch begins.
@@ -71,8 +76,8 @@ impl Inner {
 
 impl Found {
     /// Finds out whether it was made from files that have changed since, and what has.
-    pub(crate) fn compare(&mut self, inner: &Inner, named: &Paths) -> Option<Change> {
-        let change = inner.change_of(&self.document, named);
+    pub(crate) fn compare(&mut self, inner: &Inner, named: &Paths, deadline: Duration) -> Option<Change> {
+        let change = inner.change_of(&self.document, named, deadline);
         self.is_outdated = change.is_some();
         change
     }
@@ -87,8 +92,8 @@ impl Plan {
             match self.begin(cancellation).await? {
                 Ok(Turn::Carried { document, waited: this }) => {
                     let depends = About::in_metadata(&document.metadata).unwrap_or_default().depends;
-                    let (inner, named) = (Arc::clone(&self.inner), self.depends.clone());
-                    if spawn_blocking(move || inner.change_since(&depends, &named)).await?.is_none() {
+                    let (inner, named, deadline) = (Arc::clone(&self.inner), self.depends.clone(), self.deadline);
+                    if spawn_blocking(move || inner.change_since(&depends, &named, deadline)).await?.is_none() {
                         return Ok(Ok(Turn::Carried { document, waited: this }));
                     }
                     waited = Some(this);

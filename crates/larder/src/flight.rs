@@ -278,6 +278,7 @@ impl Plan {
             Ok(Err(error)) => (Vec::new(), Some(error)),
             Err(_) => return Err(Uncalled::Dropped),
         };
+        let of_files = |failure: Failure| Failure { depends: depends.clone(), ..failure };
         let began = inner.monotonic();
         let left = self.deadline.saturating_sub(began);
         let class = inner.class_named(key, self.class.as_deref());
@@ -288,12 +289,12 @@ impl Plan {
             Ok(Ok(Ok(fetched))) => match self.made(fetched, inner.monotonic().saturating_sub(began)) {
                 Ok(mut made) => {
                     inner.counters.measure(Latency::Fetch, inner.monotonic().saturating_sub(began));
-                    (made.about.depends, made.unknown) = (depends, unknown);
+                    (made.about.depends, made.unknown) = (depends.clone(), unknown);
                     return Ok(made);
                 }
-                Err(failure) => Uncalled::Failed(failure),
+                Err(failure) => Uncalled::Failed(of_files(failure)),
             },
-            Ok(Ok(Err(failure))) => Uncalled::Failed(failure),
+            Ok(Ok(Err(failure))) => Uncalled::Failed(of_files(failure)),
             Ok(Err(error)) if error.is_panic() => Uncalled::Panicked,
             Ok(Err(_)) => Uncalled::Dropped,
             Err(_) => {
@@ -301,7 +302,7 @@ impl Plan {
                 let failure = Failure::new(Class::Unavailable, message);
                 // some of the time may have gone by with waiting for others
                 let is_patient = left >= inner.settings.timeout / 2;
-                if is_patient { Uncalled::Failed(failure) } else { Uncalled::Impatient(failure) }
+                if is_patient { Uncalled::Failed(of_files(failure)) } else { Uncalled::Impatient(failure) }
             }
         };
         inner.counters.measure(Latency::Fetch, inner.monotonic().saturating_sub(began));
@@ -419,11 +420,13 @@ impl Publication {
         };
         let landed = match detail {
             Ok(detail) => {
+                // who waits is served before room is made
                 if life.fresh_until_ms.saturating_sub(life.fetched_ms) < HAND_ON_BELOW_MS {
                     flight.carry(&body, &metadata);
                 } else {
                     flight.land();
                 }
+                inner.room.stored();
                 arrival(metadata, true, detail)
             }
             Err(detail) => {
@@ -450,13 +453,19 @@ async fn store_alone(
     let wait = Wait::up_to(deadline.saturating_sub(inner.monotonic()).min(STORE_WAIT));
     let put = Put::new().fetched_in(token).metadata(metadata.clone()).wait(wait).durability(inner.settings.durability);
     let (inner, key, body) = (Arc::clone(inner), key.clone(), body.clone());
-    let stored = spawn_blocking(move || stored(&inner, &key, inner.store.put(&key, &body, &put))).await;
+    let store = move || {
+        let stored = stored(&inner, &key, inner.store.put(&key, &body, &put));
+        if stored.is_ok() {
+            inner.room.stored();
+        }
+        stored
+    };
+    let stored = spawn_blocking(store).await;
     stored.unwrap_or_else(|_| Err("not stored: the runtime ends".into()))
 }
 
 /// Whether it is stored, and what there is to say of it.
 fn stored(inner: &Inner, key: &Key, put: Result<put::Published, put::Error>) -> Result<Option<Detail>, Detail> {
-    inner.room.stored();
     match put {
         Ok(_) => Ok(None),
         Err(error @ put::Error::NotDurable { .. }) => {

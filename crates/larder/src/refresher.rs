@@ -1,5 +1,6 @@
 //! Refreshing what is due, from a queue that survives: for a program that has its sources in code.
 
+use std::collections::HashSet;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -135,7 +136,8 @@ where
     }
 
     /// Queues what is stored below `prefix` and due, by these priorities: overdue for more than seven days 9, overdue,
-    /// invalidated or made from files that have changed 7, near its end 3. Returns how many. It reads the header of each entry,
+    /// invalidated or made from files that have changed 7, near its end 3. What is in the queue
+    /// already stays as it is there, dead letters too. Returns how many. It reads the header of each entry,
     /// and looks at the files of those that depend on some.
     ///
     /// # Errors
@@ -148,11 +150,15 @@ where
         self.with_queue(move |queue| {
             let store = cache.store();
             let now_ms = ms_of(store.clock().wall());
+            // what is queued already waits for its turn, and what has failed too often for somebody to look at it
+            let queued: HashSet<String> = queue.snapshot()?.tasks.into_iter().map(|task| task.key).collect();
             let mut tasks = Vec::new();
             for summary in store.list(&prefix)? {
                 let summary = summary?;
-                let changed = |depends: &[_]| cache.inner().change_since(depends, &Paths::default()).is_some();
-                if let Some(due) = Due::of(&summary, now_ms, changed) {
+                let changed =
+                    |depends: &[_]| cache.inner().change_since(depends, &Paths::default(), Duration::MAX).is_some();
+                if let Some(due) = Due::of(&summary, now_ms, changed).filter(|_| !queued.contains(summary.key.as_str()))
+                {
                     tasks.push(task(&summary.key, due)?);
                 }
             }
@@ -276,7 +282,10 @@ where
             let Ok(Some(entry)) = store.get_with_invalidated(&key) else { return Some(terms) };
             let About { life, class, depends, .. } = About::of_or_default(&entry);
             let counts = entry.standing() == Standing::Current && life.is_fresh(store.clock().wall());
-            if life.fetched_ms > added && counts && inner.change_since(&depends, &Paths::default()).is_none() {
+            if life.fetched_ms > added
+                && counts
+                && inner.change_since(&depends, &Paths::default(), Duration::MAX).is_none()
+            {
                 return None;
             }
             let mut terms = terms.tags(entry.metadata().tags().iter().cloned());

@@ -13,7 +13,7 @@ use crate::counters::{Counter, Counters};
 
 /// How many keys are remembered as used lately. Keys that share a place are recorded more often than need be.
 const PLACES: usize = 4_096;
-/// The most uses that wait to be recorded; further ones are as good as recorded, for ten minutes.
+/// The most uses that wait to be recorded; of further ones nothing is known.
 const WAITING_MAX: usize = 1_024;
 /// Uses are recorded together, so long after the first of them.
 const GATHERED_FOR: Duration = Duration::from_secs(1);
@@ -23,14 +23,16 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const TIDY_PATIENCE: Duration = Duration::from_secs(10);
 /// How often the index is written anew while documents are stored.
 const INDEX_EVERY: Duration = Duration::from_secs(60);
-/// How long the end waits for the thread.
+/// How long the end waits for the thread, which has so long to make the room that is wanted: a program that is over in
+/// milliseconds is the only one there is, perhaps.
 const FAREWELL: Duration = Duration::from_millis(500);
 /// The part of a place that tells the key; the rest tells the time, in [`TICK`]s.
 const DIGEST: u64 = !0xFFFF;
 /// How exactly it is known when a key was used last: 65,536 of these, until a time repeats, are 45 days.
 const TICK: Duration = Duration::from_secs(60);
 
-/// The uses, the bounds, and the thread that sees to both. Dropped, it stops that thread between two entries.
+/// The uses, the bounds, and the thread that sees to both. Dropped, it gives that thread
+/// half a second to end.
 #[derive(Debug)]
 pub(crate) struct Room {
     shared: Arc<Shared>,
@@ -46,6 +48,8 @@ struct Shared {
     state: Mutex<State>,
     changed: Condvar,
     is_ending: AtomicBool,
+    /// Whether the end has come, and waits no longer.
+    has_ended: AtomicBool,
     /// Whether the index is kept up to date.
     has_views: bool,
     /// When it was written last, by the monotonic clock.
@@ -80,6 +84,7 @@ impl Room {
             state: Mutex::new(State::default()),
             changed: Condvar::new(),
             is_ending: AtomicBool::new(false),
+            has_ended: AtomicBool::new(false),
             has_views,
             indexed: Mutex::new(None),
         };
@@ -99,9 +104,9 @@ impl Room {
         if (seen & DIGEST) == (digest & DIGEST) && (tick.wrapping_sub(seen) & !DIGEST) < every {
             return;
         }
-        place.store((digest & DIGEST) | tick, Ordering::Relaxed);
         let mut state = self.shared.state();
         if state.used.len() < WAITING_MAX {
+            place.store((digest & DIGEST) | tick, Ordering::Relaxed);
             state.used.push(key.clone());
             self.shared.wake(state);
         }
@@ -144,6 +149,7 @@ impl Drop for Room {
         self.shared.changed.notify_all();
         // whether it ended or not: more is not waited
         drop(self.shared.changed.wait_timeout_while(state, FAREWELL, |state| state.runs));
+        self.shared.has_ended.store(true, Ordering::Relaxed);
     }
 }
 
@@ -200,7 +206,7 @@ impl Shared {
         let must_evict = std::mem::take(&mut state.must_evict);
         let must_index = std::mem::take(&mut state.must_index);
         let found = (std::mem::take(&mut state.used), must_evict, must_index);
-        (!is_ending() || !found.0.is_empty() || must_index).then_some(found)
+        (!is_ending() || !found.0.is_empty() || must_evict || must_index).then_some(found)
     }
 
     /// Writes the index anew, at most once a minute; at the end, if there is something new.
@@ -212,9 +218,14 @@ impl Shared {
             // with the next put, or at the end
             return;
         }
-        *indexed = Some(now);
-        if let Err(error) = crate::views::index(&self.store) {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the index is not up to date");
+        match crate::views::index(&self.store, &Wait::none()) {
+            // whoever else is at it may not have seen what is new here
+            Ok(indexing) if indexing.elsewhere => {}
+            Ok(_) => *indexed = Some(now),
+            Err(error) => {
+                *indexed = Some(now);
+                tracing::warn!(error = &error as &dyn std::error::Error, "the index is not up to date");
+            }
         }
     }
 
@@ -228,8 +239,8 @@ impl Shared {
 
     fn try_evict(&self, wanted: Wanted) -> Result<larder_storage::Evicted, larder_storage::put::Error> {
         let judge = |summary: &larder_storage::Summary| self.flights.worth(summary);
-        let is_ending = || self.is_ending.load(Ordering::Relaxed);
-        let terms = Eviction::new(&judge).until(&is_ending);
+        let has_ended = || self.has_ended.load(Ordering::Relaxed);
+        let terms = Eviction::new(&judge).until(&has_ended);
         let evicted = self.store.evict(&match wanted {
             Wanted::Room => terms,
             Wanted::AtOnce => terms.wait(Wait::up_to(PATIENCE).without_holder()).in_any_case(),

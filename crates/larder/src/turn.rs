@@ -39,7 +39,7 @@ pub(crate) type Begin = Result<Turn<Document>, begin::Error>;
 
 /// What a piece of work that does not wait comes to.
 enum Tried {
-    Turn(Begin),
+    Turn(Box<Begin>),
     /// Somebody is to be waited for: whose flight, if it is one that is under way.
     Waits(Option<Met>),
 }
@@ -51,7 +51,7 @@ impl Plan {
     pub(crate) async fn begin(&self, cancellation: &Cancellation) -> Result<Begin, Unbegun> {
         let until = self.inner.monotonic().saturating_add(self.wait).min(self.deadline);
         let met = match self.try_once(until, None).await? {
-            Tried::Turn(turn) => return Ok(turn),
+            Tried::Turn(turn) => return Ok(*turn),
             Tried::Waits(met) => met,
         };
         let mut left = CancelOnDrop(Some(cancellation));
@@ -80,7 +80,7 @@ impl Plan {
                 Err(_) => {}
             }
             met = match self.try_once(until, met).await? {
-                Tried::Turn(turn) => return Ok(turn),
+                Tried::Turn(turn) => return Ok(*turn),
                 Tried::Waits(met) => met,
             };
             pause = pause.saturating_mul(2).min(PAUSE_MAX);
@@ -116,8 +116,8 @@ impl Plan {
             Err(begin::Error::Cancelled { .. }) if impatient.has_met_somebody.load(Ordering::Relaxed) => {
                 Tried::Waits(None)
             }
-            Ok(Begun::Turn(turn)) => Tried::Turn(Ok(turn)),
-            Err(error) => Tried::Turn(Err(error)),
+            Ok(Begun::Turn(turn)) => Tried::Turn(Box::new(Ok(turn))),
+            Err(error) => Tried::Turn(Box::new(Err(error))),
         })
     }
 
@@ -134,11 +134,11 @@ impl Plan {
     /// Looks for what would do in the place of a fetch.
     fn look(&self) -> impl FnMut() -> Result<Option<Document>, GetError> + Send + 'static {
         let (inner, key, refused) = (Arc::clone(&self.inner), self.key.clone(), self.refused);
-        let depends = self.depends.clone();
+        let (depends, deadline) = (self.depends.clone(), self.deadline);
         move || {
             Ok(match inner.look(&key)? {
                 Some(mut found) if Some(found.identity) != refused && found.is_fresh(inner.wall()) => {
-                    found.compare(&inner, &depends).is_none().then_some(found.document)
+                    found.compare(&inner, &depends, deadline).is_none().then_some(found.document)
                 }
                 _ => None,
             })

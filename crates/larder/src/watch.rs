@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use camino::Utf8PathBuf;
 use larder_storage::{Key, Scope};
@@ -168,7 +169,7 @@ impl Inner {
                     continue;
                 }
             };
-            let Some(change) = self.change_of(&found.document, &Paths::default()) else { continue };
+            let Some(change) = self.change_of(&found.document, &Paths::default(), Duration::MAX) else { continue };
             tracing::debug!(%key, %change, "a document is out of date");
             self.known.tell(&key, found.identity);
             if let Some(memory) = &self.memory {

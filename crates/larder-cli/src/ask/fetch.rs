@@ -71,7 +71,8 @@ pub(super) fn fetch(
         Ok(wait) => wait.cancelled_by(&cancellation).observed_by(Arc::new(Teller(call.output))),
         Err(failed) => return Ok(Err(failed)),
     };
-    let terms = Terms::new().wait(wait).tags(job.tags.iter().cloned()).accept_remembered_failure(!job.wish.refresh);
+    let takes_remembered = !job.wish.refresh && !look.is_outlived.get();
+    let terms = Terms::new().wait(wait).tags(job.tags.iter().cloned()).accept_remembered_failure(takes_remembered);
     let before = found.map(Copy::of);
     let why = if job.wish.refresh { Forward::Request } else { status::reason(found) };
     let call = &Call { bounds, ..*call };

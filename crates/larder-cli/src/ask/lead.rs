@@ -297,6 +297,8 @@ impl Run<'_> {
     fn fail(&mut self, failure: &Failure) {
         if let Some(lead) = self.lead.take() {
             let (job, may_fall_back) = (self.call.job, self.fallback.is_some());
+            let depends = self.depends.as_ref().map_or_else(|_| Vec::new(), Clone::clone);
+            let failure = &Failure { depends, ..failure.clone() };
             lead.end(|flight| {
                 let memory = job.memory(failure, flight.failures(), may_fall_back);
                 flight.fail(failure, memory);

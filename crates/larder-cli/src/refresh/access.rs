@@ -41,7 +41,11 @@ fn queue_it(look: &Look<'_>, entry: &Entry) -> Result<(), Failed> {
     let now_ms = ms_of(look.store.clock().wall());
     let due = Due::of_life(&life, now_ms).unwrap_or(Due::BELOW);
     let task = due::task(look.key.as_str(), Due { reason: "stale when it was asked for", ..due })?;
-    let wait = Wait::up_to(WAIT).without_holder();
-    queue::open(look.store)?.add_as(&[task], Durability::Unsynced, &wait)?;
+    let (queue, wait) = (queue::open(look.store)?, Wait::up_to(WAIT).without_holder());
+    // what has failed too often is for people to look at
+    if queue.find(look.key.as_str())?.is_some() {
+        return Ok(());
+    }
+    queue.add_as(&[task], Durability::Unsynced, &wait)?;
     Ok(())
 }

@@ -2,8 +2,9 @@
 
 use std::io::{self, Read};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
 
 use larder_queue::Claim;
 
@@ -13,6 +14,10 @@ use crate::{config, root};
 
 /// How much of the end of what went wrong is kept.
 const ERROR_BYTES_MAX: usize = 4 * 1024;
+/// How much is read at all; beyond, its writer is told that nobody reads.
+const ERRORS_READ_MAX: usize = 16 * 1024 * 1024;
+/// How long after its end more of what it said may come.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// How an errand ended.
 pub(super) enum End {
@@ -112,23 +117,39 @@ fn apart(command: &mut Command) {
 #[cfg(not(unix))]
 const fn apart(_command: &mut Command) {}
 
-/// Waits for its end, reading what it says of errors.
+/// Waits for its end, reading what it says of errors. What its source leaves in the background may keep that open for as
+/// long as it likes.
 fn attend(mut child: Child) -> End {
-    let mut tail = Vec::new();
-    if let Some(mut errors) = child.stderr.take() {
-        let mut chunk = [0; 4 * 1024];
-        while let Ok(length) = errors.read(&mut chunk) {
-            if length == 0 {
-                break;
-            }
-            tail.extend_from_slice(chunk.get(..length).unwrap_or_default());
-            let excess = tail.len().saturating_sub(ERROR_BYTES_MAX);
-            tail.drain(..excess);
-        }
+    let (tell, told) = channel();
+    if let Some(errors) = child.stderr.take() {
+        // without a thread to read it, it is told that nobody does
+        let _ = std::thread::Builder::new().name("errand-errors".to_owned()).spawn(move || read(errors, &tell));
     }
-    match child.wait() {
+    let ended = child.wait();
+    let mut tail = Vec::new();
+    while let Ok(chunk) = told.recv_timeout(LAST_WORDS) {
+        tail.extend_from_slice(&chunk);
+        let excess = tail.len().saturating_sub(ERROR_BYTES_MAX);
+        tail.drain(..excess);
+    }
+    match ended {
         Ok(status) => judge(status, &String::from_utf8_lossy(&tail)),
         Err(error) => End::Failed(format!("its process could not be waited for: {error}")),
+    }
+}
+
+/// Passes on the last of what is there, until the end or until nobody listens.
+fn read(mut errors: ChildStderr, tell: &Sender<Vec<u8>>) {
+    let mut chunk = [0; ERROR_BYTES_MAX];
+    let mut bytes = 0;
+    while let Ok(length) = errors.read(&mut chunk) {
+        bytes += length;
+        if length == 0
+            || bytes > ERRORS_READ_MAX
+            || tell.send(chunk.get(..length).unwrap_or_default().to_vec()).is_err()
+        {
+            return;
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The worker: claims, errands, and what came of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use indicatif::ProgressBar;
 use larder_lock::{Cancellation, Wait};
-use larder_queue::{Claim, Queue, Selection, Standing, Worker};
+use larder_queue::{Claim, Queue, Selection, Standing, Task, Worker};
 use larder_staleness::ms_of;
 use larder_storage::{Key, Prefix, Store};
 use larder_upstream::{About, Due};
@@ -100,7 +100,7 @@ impl<'a> Work<'a> {
 
     /// Works until there is nothing more to be done, or it is to end. What it has begun and not finished is given back.
     pub(super) fn run(mut self, report: &mut Report, output: Output) -> Result<(), Failed> {
-        let mut scanned = self.fill(report)?;
+        let mut scanned = self.fill(report, true)?;
         let bar = progress::bar(output, self.queue.counts()?.ready.min(self.terms.max.unwrap_or(u64::MAX)));
         let mut beaten = self.store.clock().monotonic();
         let worked = loop {
@@ -131,34 +131,47 @@ impl<'a> Work<'a> {
         worked.and(given_back)
     }
 
-    /// Queues what is to be refreshed; the moment of the look comes back.
-    fn fill(&self, report: &mut Report) -> Result<Duration, Failed> {
+    /// Queues what is to be refreshed; the moment of the look comes back. What was asked for is queued at first, and later what
+    /// has become due of it. What nobody asked for is left alone where it is queued already, or has failed too often.
+    fn fill(&self, report: &mut Report, is_first: bool) -> Result<Duration, Failed> {
         let now = self.store.clock().monotonic();
         let is_due_wanted = self.terms.due || self.loaded.config.refresh().auto_queue;
         let tasks = match &self.terms.target {
             Some(Target::Key(key)) if self.loaded.source_of(key).is_none() => {
                 return Err(Failed::new(Exit::ABSENT, NoSource { key: key.clone() }));
             }
+            Some(Target::Key(_)) if !is_first => Vec::new(),
             Some(Target::Key(key)) => {
                 vec![due::task(key.as_str(), Due::NAMED)?]
             }
-            Some(Target::Prefix(prefix)) => due::tasks(self.store, self.loaded, prefix, !self.terms.due)?,
+            Some(Target::Prefix(prefix)) => due::tasks(self.store, self.loaded, prefix, is_first && !self.terms.due)?,
             None if is_due_wanted => {
                 let all = "".parse::<Prefix>().map_err(|error| Failed::new(Exit::FAILURE, error))?;
                 due::tasks(self.store, self.loaded, &all, false)?
             }
             None => Vec::new(),
         };
+        let is_asked_for = is_first && self.terms.target.is_some() && !self.terms.due;
+        let tasks = if is_asked_for { tasks } else { self.new_ones(tasks)? };
         report.found += tasks.len() as u64;
         if !tasks.is_empty() {
             self.queue.add(&tasks, &self.wait())?;
         }
-        if self.terms.target.is_some() && !self.terms.due {
+        if is_asked_for {
             // who asks for it by its name does not wait until it would be tried again
             let keys = tasks.iter().map(|task| task.key().to_owned()).collect();
             self.queue.retry(&Selection::Keys(keys), &self.wait())?;
         }
         Ok(now)
+    }
+
+    /// Those that are not in the queue.
+    fn new_ones(&self, tasks: Vec<Task>) -> Result<Vec<Task>, Failed> {
+        if tasks.is_empty() {
+            return Ok(tasks);
+        }
+        let queued: HashSet<String> = self.queue.snapshot()?.tasks.into_iter().map(|task| task.key).collect();
+        Ok(tasks.into_iter().filter(|task| !queued.contains(task.key())).collect())
     }
 
     /// Begins as many errands as there is room for, and settles those that have ended; whether it has done any of that.
@@ -264,7 +277,7 @@ impl<'a> Work<'a> {
             return Ok(false);
         }
         if now.saturating_sub(*scanned) >= SCAN_EVERY {
-            *scanned = self.fill(report)?;
+            *scanned = self.fill(report, false)?;
         }
         // tasks that are not for this worker may be there all the time
         if self.worker.wait(TURN, self.cancellation)? {

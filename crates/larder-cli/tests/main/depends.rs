@@ -238,3 +238,29 @@ fn a_helper_refreshes_what_was_made_from_files_that_have_changed() {
     run(&["--soft-timeout", "1h"]).is(0, "two\n");
     place.larder(&["explain", "k"]).says(0, &[]);
 }
+
+#[test]
+fn a_failure_that_is_remembered_counts_for_the_files_that_it_was_made_from() {
+    let place = Place::new("depends-failure");
+    place.write("file", "bad");
+    let words = ["run", "--key", "k", "--depends", "file", "--fail-ttl", "1h", "--", "sh", "-c"];
+    let script = ["printf x >> calls; grep -q good file"];
+    let ask = || place.larder(&[&words[..], &script].concat()).code;
+    assert_eq!((ask(), ask(), place.calls()), (Some(1), Some(1), 1));
+    place.write("file", "still bad");
+    assert_eq!((ask(), ask(), place.calls()), (Some(1), Some(1), 2));
+    place.write("file", "good");
+    assert_eq!((ask(), ask(), place.calls()), (Some(0), Some(0), 3));
+}
+
+#[test]
+fn a_comparison_takes_no_longer_than_the_call_may() {
+    let place = Place::new("depends-time");
+    // never at rest: read each time
+    place.write("file", &"x".repeat(64 * 1024 * 1024));
+    std::process::Command::new("touch").args(["-d", "2099-01-01"]).arg(place.path("file")).status().unwrap();
+    let words = ["run", "--key", "k", "--depends", "file", "--timeout", "1ms", "--", "echo", "x"];
+    let done = place.larder(&words);
+    assert!(done.code == Some(69) || done.code == Some(0), "{} {}", done.out, done.err);
+    assert!(place.larder(&["explain", "k"]).code == Some(3), "what was not looked at to its end is not stored");
+}

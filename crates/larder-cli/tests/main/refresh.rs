@@ -292,3 +292,29 @@ fn a_stale_answer_that_nobody_refreshes_is_queued_and_worked_off_if_the_configur
     wait_until("a helper's attempt", || task()["attempts"] == 1);
     wait_until("no helper", || place.helpers() == 0);
 }
+
+#[test]
+fn what_is_queued_already_is_not_queued_again_by_a_look() {
+    let place = place("refresh-queued", "1ms", "");
+    get(&place, "docs/a");
+    place.write("down", "");
+    assert_eq!(json(&place, &["refresh", "--due", "--json"])["found"], 1);
+    let task = || json(&place, &["queue", "list", "--json"])["tasks"][0].clone();
+    let held = task();
+    assert_eq!((&held["standing"], &held["attempts"]), (&"held".into(), &1.into()), "{held}");
+    assert_eq!(json(&place, &["refresh", "--due", "--json"])["found"], 0);
+    assert_eq!(task()["added_ms"], held["added_ms"]);
+}
+
+#[test]
+fn what_a_source_leaves_in_the_background_holds_nobody_up() {
+    let place = Place::new("refresh-background");
+    let source = r#"["sh", "-c", "sleep 600 >/dev/null & echo $! > pid; echo x"]"#;
+    place.write("larder.yaml", &format!("version: 1\nsources: [{{match: docs/**, command: {source}}}]\n"));
+    place.larder(&["config", "trust"]).says(0, &[]);
+    place.larder(&["queue", "add", "docs/a"]).says(0, &[]);
+    let worker = place.spawn(&["refresh", "--timeout", "5s"]);
+    wait_until("it is done", || json(&place, &["queue", "list", "--json"])["tasks"] == Value::Array(Vec::new()));
+    drop(worker);
+    std::process::Command::new("sh").args(["-c", "kill $(cat pid)"]).current_dir(place.path("")).status().unwrap();
+}

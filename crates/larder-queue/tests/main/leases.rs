@@ -199,3 +199,19 @@ fn a_claim_stands_through_a_compaction_by_others() {
     assert_eq!(worker.complete_all(claims, &wait()).unwrap(), []);
     assert_eq!(claim_all(&other), ["again"]);
 }
+
+#[test]
+fn a_dead_worker_that_had_claimed_very_many_holds_nobody_up() {
+    let place = Place::new("leases-many");
+    let queue = place.queue();
+    let tasks: Vec<_> = (0..60_000).map(|number| task(&format!("{number}/{}", "k".repeat(990)))).collect();
+    queue.add(&tasks, &wait()).unwrap();
+    let dead = queue.worker("dead").unwrap();
+    let mut claimed = 0;
+    while claimed < tasks.len() {
+        claimed += dead.claim(10_000, &wait()).unwrap().len();
+    }
+    drop(dead);
+    let worker = queue.worker("next").unwrap();
+    assert!(claim(&worker).is_some());
+}

@@ -271,7 +271,8 @@ fn end(model: &mut Model, process: &mut Process, at: usize, end: End) {
         End::Failed | End::FailedForGood => {
             task.attempts += 1;
             let is_dead = end == End::FailedForGood || task.attempts >= 5;
-            task.held_until = if is_dead { 0 } else { now + back_off(task.attempts) };
+            // also one that is dead: if it was added meanwhile, it is tried again then
+            task.held_until = now + back_off(task.attempts);
             is_dead
         }
     };

@@ -197,3 +197,28 @@ fn what_cannot_be_a_task_is_refused_before_anything_is_written() {
     let error = queue.add(&[task("a")], &wait()).unwrap_err();
     assert!(error.to_string().contains("Cargo.toml"), "{error}");
 }
+
+#[test]
+fn a_task_that_always_fails_and_is_added_meanwhile_is_left_alone_in_between() {
+    let place = Place::new("order-again");
+    let queue = place.queue();
+    let worker = queue.worker("w").unwrap();
+    queue.add(&[task("k")], &wait()).unwrap();
+    for _ in 0..3 {
+        let claimed = claim(&worker).unwrap();
+        queue.add(&[task("k")], &wait()).unwrap();
+        worker.fail_for_good(claimed, "no", &wait()).unwrap().unwrap();
+        assert!(claim(&worker).is_none());
+        place.clock.advance(SECOND * 1_000);
+    }
+}
+
+#[test]
+fn many_large_tasks_are_added_at_once() {
+    let place = Place::new("order-large");
+    let queue = place.queue();
+    let large = |number| task(&format!("{number}")).payload(serde_json::json!("x".repeat(60_000))).unwrap();
+    let tasks: Vec<_> = (0..1_200).map(large).collect();
+    assert_eq!(queue.add(&tasks, &wait()).unwrap().tasks, 1_200);
+    assert_eq!(place.queue().counts().unwrap().ready, 1_200);
+}

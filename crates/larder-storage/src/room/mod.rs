@@ -9,7 +9,7 @@
 
 mod ledger;
 
-pub(crate) use ledger::{Ledger, Reach};
+pub(crate) use ledger::{Begun, Ledger, Reach};
 
 /// Entries take whole blocks: sizes are counted in these, in bytes, as the usual file systems do.
 pub(crate) const BLOCK: u64 = 4096;
@@ -57,7 +57,10 @@ impl Bounds {
     /// Where eviction ends: 90 % of these.
     #[must_use]
     pub const fn low_water(&self) -> Self {
-        Self { bytes: percent(self.bytes, LOW_WATER_PERCENT), entries: percent(self.entries, LOW_WATER_PERCENT) }
+        let entries = percent(self.entries, LOW_WATER_PERCENT);
+        // one that was just stored is not to go for a bound of one
+        let entries = if entries == 0 && self.entries > 0 { 1 } else { entries };
+        Self { bytes: percent(self.bytes, LOW_WATER_PERCENT), entries }
     }
 
     /// Where writers begin to make room themselves: 105 % of these.
@@ -102,10 +105,6 @@ impl Occupied {
 
     pub(crate) const fn plus(self, more: Self) -> Self {
         Self { bytes: self.bytes.saturating_add(more.bytes), entries: self.entries.saturating_add(more.entries) }
-    }
-
-    pub(crate) const fn minus(self, less: Self) -> Self {
-        Self { bytes: self.bytes.saturating_sub(less.bytes), entries: self.entries.saturating_sub(less.entries) }
     }
 }
 

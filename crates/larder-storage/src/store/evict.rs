@@ -18,7 +18,7 @@ use crate::generation::Standing;
 use crate::header::Fault;
 use crate::location::Location;
 use crate::put::Error;
-use crate::room::{Bounds, Occupied, Pressure};
+use crate::room::{Begun, Bounds, Occupied, Pressure, room_of};
 use crate::root::{ENTRIES, Root, Writing};
 
 /// Whoever holds it evicts; others leave it to him.
@@ -175,21 +175,31 @@ impl Store {
             // whoever is frozen with the lock, or a disk without room for its file, keeps nobody from making room
             Err(_) => None,
         };
-        let mut pass = Pass { store: self, root: &root, writing, terms, evicted: Evicted::default() };
-        let began = root.room.settle(&root.reach(&writing.locks), &Wait::none());
+        let mut pass =
+            Pass { store: self, root: &root, writing, terms, evicted: Evicted::default(), seen: Occupied::default() };
+        let begun = root.room.begin(&root.reach(&writing.locks));
         // whoever had the lock before has made room
-        if let Some(occupied) = began.filter(|occupied| !self.around.bounds.are_exceeded_by(occupied))
+        if let Some(occupied) =
+            begun.and_then(Begun::occupied).filter(|occupied| !self.around.bounds.are_exceeded_by(occupied))
             && !terms.all_expendable
         {
             return Ok(Evicted { left: occupied, ..Evicted::default() });
         }
         let Some((mut candidates, found)) = pass.candidates()? else { return Ok(pass.evicted) };
-        root.room.correct(&root.reach(&writing.locks), found, began);
+        pass.seen = found;
+        root.room.correct(&root.reach(&writing.locks), found, begun);
         if terms.all_expendable || self.around.bounds.are_exceeded_by(&pass.occupied()) {
-            candidates.sort_unstable_by(|one, other| (one.used_ns, &one.path).cmp(&(other.used_ns, &other.path)));
+            // what is larger than all may be together cannot be kept, and takes no others with it
+            let bounds = self.around.bounds;
+            let order = |one: &Candidate| (room_of(one.judged.length) <= bounds.bytes, one.used_ns);
+            candidates.sort_unstable_by(|one, other| (order(one), &one.path).cmp(&(order(other), &other.path)));
             pass.run(candidates)?;
         }
-        root.room.settle(&root.reach(&writing.locks), &Wait::none());
+        if pass.evicted.stopped {
+            root.room.settle(&root.reach(&writing.locks), &Wait::none());
+        } else {
+            root.room.end(&root.reach(&writing.locks));
+        }
         pass.evicted.left = pass.occupied();
         Ok(pass.evicted)
     }
@@ -202,11 +212,13 @@ struct Pass<'a> {
     writing: &'a Writing,
     terms: &'a Eviction<'a>,
     evicted: Evicted,
+    /// What the look at all entries has found, less what was removed since: where there is no sum of all, it has to do.
+    seen: Occupied,
 }
 
 impl Pass<'_> {
     fn occupied(&self) -> Occupied {
-        self.root.room.occupied().unwrap_or_default()
+        self.root.room.occupied().unwrap_or(self.seen)
     }
 
     /// All entries, and the room that they take; `None` when it was stopped.
@@ -217,7 +229,7 @@ impl Pass<'_> {
         let now = root.around.clock.wall().duration_since(UNIX_EPOCH).unwrap_or_default();
         let now_ns = i128::try_from(now.as_nanos()).unwrap_or(i128::MAX);
         let listing = || root.path.join(ENTRIES);
-        let mut walk = Walk::below(disk, entries, Path::new("")).context("list", listing())?;
+        let mut walk = Walk::below(disk, entries, Path::new("")).context("list", listing())?.passing_over();
         let mut folders = Folders::new(root, entries);
         while let Some(next) = walk.next(disk, entries).context("list", listing())? {
             if (self.terms.stop)() {
@@ -245,7 +257,7 @@ impl Pass<'_> {
         let must_go = bounds.are_exceeded_by(&self.occupied());
         let (mut kept, mut precious, mut touched) = (Vec::new(), Vec::new(), BTreeSet::new());
         for candidate in candidates {
-            let is_enough = !(must_go && low.are_exceeded_by(&self.occupied()));
+            let is_enough = !must_go || !low.are_exceeded_by(&self.occupied());
             if self.must_stop() || (is_enough && !self.terms.all_expendable) {
                 break;
             }
@@ -258,8 +270,14 @@ impl Pass<'_> {
             }
         }
         for candidate in kept {
-            if self.must_stop() || !must_go || !low.are_exceeded_by(&self.occupied()) {
+            let occupied = self.occupied();
+            if self.must_stop() || !must_go || !low.are_exceeded_by(&occupied) {
                 break;
+            }
+            // one that is most of what is there stays where the bounds are kept: without it little would be left
+            let is_large = room_of(candidate.judged.length) > bounds.bytes / 2;
+            if is_large && !bounds.are_exceeded_by(&occupied) {
+                continue;
             }
             self.remove(candidate, &mut touched);
         }
@@ -296,9 +314,10 @@ impl Pass<'_> {
             return Ok(Look::Damaged("it is another key's entry"));
         }
         let standing = match root.stamps()? {
-            Some(stamps) => stamps.standing(header.token, &header.key, header.metadata.tags())?,
-            None => Standing::Gone,
+            Some(stamps) => stamps.standing(header.token, &header.key, header.metadata.tags()),
+            None => Ok(Standing::Gone),
         };
+        let Ok(standing) = standing else { return Ok(Look::Nothing) };
         if standing == Standing::Gone {
             return Ok(Look::Worth(Worth::Expendable));
         }
@@ -345,7 +364,12 @@ impl Pass<'_> {
     }
 
     fn count(&mut self, length: u64) {
-        self.evicted.removed = self.evicted.removed.plus(Occupied::by(length));
+        let gone = Occupied::by(length);
+        self.evicted.removed = self.evicted.removed.plus(gone);
+        self.seen = Occupied {
+            bytes: self.seen.bytes.saturating_sub(gone.bytes),
+            entries: self.seen.entries.saturating_sub(gone.entries),
+        };
         // each time, so that two that evict at once do not both remove what one has to
         self.root.room.settle(&self.root.reach(&self.writing.locks), &Wait::none());
     }

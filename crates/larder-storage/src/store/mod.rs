@@ -28,7 +28,7 @@ pub(crate) use self::mark::Writers;
 pub use self::sweep::Swept;
 pub use self::used::USE_RECORDED_EVERY;
 pub use self::verify::{Damage, Verified};
-pub use self::view::View;
+pub use self::view::{View, Views};
 use crate::annex::{self, Annex};
 use crate::entry::Tag;
 use crate::generation::{Standing, Token};

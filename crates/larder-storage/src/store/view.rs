@@ -2,9 +2,10 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use larder_lock::{Mode, Wait};
+use larder_lock::{Guard, Mode, Wait};
 use larder_system::{Handle, Kind, Open, Replace, retry};
 
 use super::Store;
@@ -31,23 +32,43 @@ pub enum View<'a> {
     Library(&'a Prefix),
 }
 
+/// The right to write views, which one process has at a time: what is written later was made later.
+#[derive(Debug)]
+#[must_use = "dropping this lets others write views"]
+pub struct Views {
+    root: Arc<Root>,
+    _guard: Guard,
+}
+
 impl Store {
+    /// Takes the right to write views, before what they are made of is read; `None` when another process has it beyond `wait`,
+    /// or there is no root.
+    ///
+    /// # Errors
+    /// The root cannot be written.
+    pub fn views(&self, wait: &Wait) -> Result<Option<Views>, Error> {
+        if self.reading()?.is_none() {
+            return Ok(None);
+        }
+        let root = self.prepared_now()?;
+        let guard = match root.writing()?.locks.acquire(LOCK, Mode::Exclusive, wait) {
+            Ok(guard) => guard,
+            Err(error) if error.is_contention() => return Ok(None),
+            Err(error) => return Err(Failure::new("lock", root.path.join(LOCK), io::Error::other(error)).into()),
+        };
+        Ok(Some(Views { root, _guard: guard }))
+    }
+}
+
+impl Views {
     /// Gives a view its content, whole from the moment it is seen; synced by nobody, because it can be made again. False, and
-    /// nothing happens, when another process writes views at this moment, or the library has no folder.
+    /// nothing happens, when the library has no folder.
     ///
     /// # Errors
     /// The root cannot be written, or something else has the name.
-    pub fn publish_view(&self, view: &View<'_>, content: &[u8]) -> Result<bool, Error> {
-        if self.reading()?.is_none() {
-            return Ok(false);
-        }
-        let root = self.prepared_now()?;
+    pub fn publish(&self, view: &View<'_>, content: &[u8]) -> Result<bool, Error> {
+        let root = &self.root;
         let writing = root.writing()?;
-        let _guard = match writing.locks.acquire(LOCK, Mode::Exclusive, &Wait::none()) {
-            Ok(guard) => guard,
-            Err(error) if error.is_contention() => return Ok(false),
-            Err(error) => return Err(Failure::new("lock", root.path.join(LOCK), io::Error::other(error)).into()),
-        };
         let Some((folder, name)) = view.place() else { return Ok(false) };
         let path = || root.path.join(folder.to_string_lossy().as_ref()).join(name);
         let parent = match retry(|| root.disk().open(&root.handle, &folder, Open::FOLDER)) {

@@ -28,14 +28,21 @@ pub(super) enum Found {
 pub(super) struct Walk {
     /// Folders under way, each with the names still to visit, in reverse.
     stack: Vec<(PathBuf, Vec<(std::ffi::OsString, Kind)>)>,
+    passes_over: bool,
 }
 
 impl Walk {
     /// Begins at `start` below `entries`; a folder that is not there is walked at once.
     pub(super) fn below(disk: &dyn Disk, entries: &Handle, start: &Path) -> io::Result<Self> {
-        let mut walk = Self { stack: Vec::new() };
+        let mut walk = Self { stack: Vec::new(), passes_over: false };
         walk.enter(disk, entries, start.to_owned())?;
         Ok(walk)
+    }
+
+    /// Passes over folders that cannot be listed, as those of another user, with a warning.
+    pub(super) const fn passing_over(mut self) -> Self {
+        self.passes_over = true;
+        self
     }
 
     fn enter(&mut self, disk: &dyn Disk, entries: &Handle, path: PathBuf) -> io::Result<()> {
@@ -43,6 +50,10 @@ impl Walk {
         let names = match folder::names(disk, entries, opened) {
             Ok(names) => names,
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Ok(());
+            }
+            Err(error) if self.passes_over => {
+                tracing::warn!(folder = %path.display(), %error, "entries in a folder that cannot be listed are not counted");
                 return Ok(());
             }
             Err(error) => return Err(error),

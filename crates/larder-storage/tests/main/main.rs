@@ -10,6 +10,7 @@ mod marks;
 mod model;
 mod races;
 mod room;
+mod room_at_once;
 mod roots;
 mod shared;
 mod store;

@@ -44,6 +44,7 @@ fn call_everything(disk: &FaultDisk, root: &Handle, file: &Handle) -> Vec<(Opera
         (Operation::SyncData, disk.sync_data(file)),
         (Operation::Metadata, disk.metadata(file).map(drop)),
         (Operation::MetadataAt, disk.metadata_at(root, name).map(drop)),
+        (Operation::MarkUsed, disk.mark_used(root, name, 1_600_000_000_000_000_000)),
         (Operation::Link, disk.link(root, name, root, Path::new("linked"))),
         (Operation::Rename, disk.rename(root, Path::new("linked"), root, Path::new("moved"), Replace::Yes)),
         (Operation::RemoveFile, disk.remove_file(root, Path::new("moved"))),

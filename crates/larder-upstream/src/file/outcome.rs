@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use larder_storage::{Metadata, Token};
 use larder_system::{Boot, Clock};
+use larder_watch::fingerprint::Dependency;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -85,6 +86,8 @@ enum Stored {
         exit: Option<Exit>,
         retry_after_ms: Option<u64>,
         remembered: Option<StoredMemory>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        depends: Vec<Dependency>,
         stderr: Body,
     },
 }
@@ -164,6 +167,7 @@ impl Outcome {
             exit: failure.exit,
             retry_after_ms: failure.retry_after.map(whole_ms),
             remembered,
+            depends: failure.depends.clone(),
             stderr: Body::of(stderr),
         };
         let mut bytes = encode(&stored, header)?;
@@ -186,9 +190,9 @@ impl Outcome {
             Stored::Carried { tags, attributes, body } => {
                 (Self::Carried(unpack(header.token, tags, attributes)?), body)
             }
-            Stored::Failed { class, message, exit, retry_after_ms, remembered, stderr } => {
+            Stored::Failed { class, message, exit, retry_after_ms, remembered, depends, stderr } => {
                 let retry_after = retry_after_ms.map(Duration::from_millis);
-                let failure = Failure { class, message, exit, stderr: Vec::new(), retry_after };
+                let failure = Failure { class, message, exit, stderr: Vec::new(), retry_after, depends };
                 (Self::Failed { failure, remembered: remembered.map(StoredMemory::unpack) }, stderr)
             }
         };
@@ -256,7 +260,10 @@ fn whole_ms(duration: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use larder_testkit::VirtualClock;
+    use larder_watch::fingerprint::{Fingerprints, Paths};
     use proptest::prelude::*;
 
     use super::*;
@@ -269,6 +276,7 @@ mod tests {
             exit: Some(Exit::Signal(9)),
             stderr: b"not \xff text\n".to_vec(),
             retry_after: Some(Duration::from_millis(1_500)),
+            depends: Fingerprints::new(Arc::new(VirtualClock::new())).take(&Paths::new(["/absent"]).unwrap()).unwrap(),
         }
     }
 

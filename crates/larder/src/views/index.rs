@@ -2,12 +2,13 @@
 
 use std::fmt::Write as _;
 
+use larder_lock::Wait;
 use larder_staleness::{format_date, ms_of};
-use larder_storage::{Prefix, Standing, Store, Summary, View};
+use larder_storage::{Prefix, Standing, Store, Summary, View, Views};
 use larder_upstream::About;
 
 use super::Error;
-use super::yaml::text;
+use super::yaml::{key, text};
 
 /// The form of the files.
 const VERSION: u32 = 1;
@@ -22,8 +23,10 @@ pub struct Indexed {
     pub bytes: u64,
     /// Libraries: what keys have before their first slash.
     pub libraries: u64,
-    /// Views that were written: the index, and one for each library that has a folder. Fewer when another process was at it.
+    /// Views that were written: the index, and one for each library that has a folder.
     pub written: u64,
+    /// Whether another process was at it, so that nothing was done.
+    pub elsewhere: bool,
 }
 
 /// A document, as far as views tell of it.
@@ -60,9 +63,17 @@ impl Item {
         self.key.split_once('/').map_or(self.key.as_str(), |(_, topic)| topic)
     }
 
-    fn write(&self, to: &mut String, indent: &str, now_ms: u64) {
+    /// What tells it from the others of its library: the topic; for a key of one segment, where there is a topic of that name
+    /// (`react` beside `react/react`), that after a slash, with which no topic begins.
+    fn name(&self, library: &[Self]) -> String {
+        let topic = self.topic();
+        let is_taken = |other: &Self| other.topic() == topic && other.key != self.key;
+        if !self.key.contains('/') && library.iter().any(is_taken) { format!("/{topic}") } else { topic.to_owned() }
+    }
+
+    fn write(&self, name: &str, to: &mut String, indent: &str, now_ms: u64) {
         let is_stale = self.standing != Standing::Current || self.fresh_until_ms <= now_ms;
-        let _ = writeln!(to, "{indent}{}:", text(self.topic()));
+        let _ = writeln!(to, "{indent}{}", key(name, indent));
         let _ = writeln!(to, "{indent}  cached_at: {}", text(&format_date(self.fetched_ms)));
         let _ = writeln!(to, "{indent}  fresh_until: {}", text(&format_date(self.fresh_until_ms)));
         let _ = writeln!(to, "{indent}  stale: {is_stale}");
@@ -77,11 +88,15 @@ impl Item {
     }
 }
 
-pub(super) fn write(store: &Store) -> Result<Indexed, Error> {
+pub(super) fn write(store: &Store, wait: &Wait) -> Result<Indexed, Error> {
     let mut indexed = Indexed::default();
     if !store.is_present().map_err(larder_storage::GetError::from)? {
         return Ok(indexed);
     }
+    let Some(views) = store.views(wait)? else {
+        indexed.elsewhere = true;
+        return Ok(indexed);
+    };
     let now_ms = ms_of(store.clock().wall());
     let all = "".parse::<Prefix>().map_err(|_| larder_storage::root::Error::Replaced { path: store.path().to_owned() });
     let mut items = Vec::new();
@@ -96,11 +111,11 @@ pub(super) fn write(store: &Store) -> Result<Indexed, Error> {
         indexed.entries += library.len() as u64;
         indexed.bytes += bytes;
         indexed.libraries += 1;
-        let _ = writeln!(index, "  {}:\n    topics:", text(name));
+        let _ = writeln!(index, "  {}\n    topics:", key(name, "  "));
         for item in library {
-            item.write(&mut index, "      ", now_ms);
+            item.write(&item.name(library), &mut index, "      ", now_ms);
         }
-        indexed.written += u64::from(write_library(store, name, library, now_ms));
+        indexed.written += u64::from(write_library(&views, name, library, now_ms));
     }
     let head = format!(
         "# what is stored, made by larder from its entries; never read back: `larder index` makes it anew\n\
@@ -110,11 +125,11 @@ pub(super) fn write(store: &Store) -> Result<Indexed, Error> {
         indexed.bytes,
         if items.is_empty() { " {}" } else { "" },
     );
-    indexed.written += u64::from(store.publish_view(&View::Index, (head + &index).as_bytes())?);
+    indexed.written += u64::from(views.publish(&View::Index, (head + &index).as_bytes())?);
     Ok(indexed)
 }
 
-fn write_library(store: &Store, name: &str, items: &[Item], now_ms: u64) -> bool {
+fn write_library(views: &Views, name: &str, items: &[Item], now_ms: u64) -> bool {
     // a key of one segment has no folder of its own
     let Ok(prefix) = format!("{name}/").parse::<Prefix>() else { return false };
     let below: Vec<&Item> = items.iter().filter(|item| item.key.contains('/')).collect();
@@ -131,9 +146,9 @@ fn write_library(store: &Store, name: &str, items: &[Item], now_ms: u64) -> bool
         text(&format_date(last)),
     );
     for item in below {
-        item.write(&mut content, "  ", now_ms);
+        item.write(item.topic(), &mut content, "  ", now_ms);
     }
-    match store.publish_view(&View::Library(&prefix), content.as_bytes()) {
+    match views.publish(&View::Library(&prefix), content.as_bytes()) {
         Ok(written) => written,
         Err(error) => {
             // a key may have made a folder of that name: it comes first

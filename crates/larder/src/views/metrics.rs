@@ -2,11 +2,12 @@
 
 use std::fmt::Write as _;
 
+use larder_lock::Wait;
 use larder_staleness::{format_date, ms_of};
 use larder_storage::{Store, View};
 
 use super::Error;
-use super::yaml::text;
+use super::yaml::{key, text};
 use crate::counters::{Counter, Histogram, Totals};
 
 /// The form of the file.
@@ -15,6 +16,7 @@ const VERSION: u32 = 1;
 const QUANTILES: [(&str, f64); 4] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("max", 1.0)];
 
 pub(super) fn write(store: &Store) -> Result<bool, Error> {
+    let Some(views) = store.views(&Wait::none())? else { return Ok(false) };
     let Some((totals, position)) = Totals::read_with_position(store)? else { return Ok(false) };
     let mut content = format!(
         "# what was counted, made by larder from ledger/counters.journal; never read back\nversion: {VERSION}\n\
@@ -35,8 +37,8 @@ pub(super) fn write(store: &Store) -> Result<bool, Error> {
     for (name, class) in &totals.classes {
         let _ = writeln!(
             content,
-            "  {}: {{hits: {}, misses: {}, stale: {}, fetches: {}, errors: {}}}",
-            text(name),
+            "  {} {{hits: {}, misses: {}, stale: {}, fetches: {}, errors: {}}}",
+            key(name, "  "),
             class.hits,
             class.misses,
             class.stale,
@@ -44,7 +46,7 @@ pub(super) fn write(store: &Store) -> Result<bool, Error> {
             class.errors
         );
     }
-    Ok(store.publish_view(&View::Metrics, content.as_bytes())?)
+    Ok(views.publish(&View::Metrics, content.as_bytes())?)
 }
 
 fn quantiles(histogram: &Histogram) -> String {

@@ -8,6 +8,7 @@ mod index;
 mod metrics;
 mod yaml;
 
+use larder_lock::Wait;
 use larder_storage::{GetError, Store, put};
 
 pub use self::index::Indexed;
@@ -29,12 +30,13 @@ pub enum Error {
 }
 
 /// Writes `index.yaml`, and `meta.yaml` for each library, from the entries that are there now: their headers are read. A
-/// library is what keys have before their first slash.
+/// library is what keys have before their first slash. One process writes views at a time: others leave it to that after
+/// `wait`, and [`Indexed::elsewhere`] says so.
 ///
 /// # Errors
 /// The cache cannot be listed, or a view cannot be written.
-pub fn index(store: &Store) -> Result<Indexed, Error> {
-    index::write(store)
+pub fn index(store: &Store, wait: &Wait) -> Result<Indexed, Error> {
+    index::write(store, wait)
 }
 
 /// Writes `metrics.yaml`: exactly what all processes have counted and flushed, and up to which record. False when another

@@ -26,6 +26,16 @@ pub(super) fn text(text: &str) -> String {
     quoted
 }
 
+/// The longest key that stands without a mark before it, in characters, less some for its quotes: YAML 1.2.2, section 7.4.2.
+const IMPLICIT_MAX: usize = 1_000;
+
+/// A text as the key of a mapping, its colon included; a long one with the mark that it needs, and the colon on a line of its
+/// own after `indent`.
+pub(super) fn key(name: impl AsRef<str>, indent: &str) -> String {
+    let quoted = text(name.as_ref());
+    if quoted.chars().count() <= IMPLICIT_MAX { format!("{quoted}:") } else { format!("? {quoted}\n{indent}:") }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -36,6 +46,18 @@ mod tests {
             let yaml = format!("{}: {}\n", super::text(&key), super::text(&value));
             let read: std::collections::BTreeMap<String, String> = serde_yaml::from_str(&yaml).unwrap();
             prop_assert_eq!(read, std::collections::BTreeMap::from([(key, value)]));
+        }
+    }
+
+    #[test]
+    fn a_long_key_reads_as_the_same() {
+        type Topics = std::collections::BTreeMap<String, std::collections::BTreeMap<String, u32>>;
+        for name in ["k".repeat(1_024), "\u{1}".repeat(512), "k".repeat(998)] {
+            let yaml =
+                format!("  {}\n    topics:\n      {} {{a: 1}}\n", super::key(&name, "  "), super::key(&name, "      "));
+            let read: std::collections::BTreeMap<String, std::collections::BTreeMap<String, Topics>> =
+                serde_yaml::from_str(&yaml).unwrap();
+            assert_eq!(read[&name]["topics"][&name]["a"], 1);
         }
     }
 

@@ -211,3 +211,20 @@ async fn a_refresher_finds_what_has_changed_and_what_it_brings_has_tags_class_an
     assert!(cache.get(&key("k")).await.unwrap().is_none());
     assert!(cache.get(&key("other")).await.unwrap().is_some());
 }
+
+#[tokio::test]
+async fn a_failure_that_is_remembered_counts_for_the_files_that_it_was_made_from() {
+    let made = Made::new("depends-failure");
+    let cache = made.place.cache();
+    made.place.upstream.fails("down");
+    let ask = async || cache.get_or_fetch_with(&key("k"), &made.terms, fetch_from(&made.place.upstream)).await;
+    for _ in 0..3 {
+        assert!(ask().await.is_err());
+        assert_eq!(made.place.upstream.calls(), 1);
+    }
+    made.write("two");
+    assert!(ask().await.is_err());
+    assert_eq!(made.place.upstream.calls(), 2);
+    assert!(ask().await.is_err());
+    assert_eq!(made.place.upstream.calls(), 2);
+}

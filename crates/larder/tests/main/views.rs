@@ -2,6 +2,7 @@
 
 use larder::counters::Totals;
 use larder::{Terms, views};
+use larder_lock::Wait;
 use larder_storage::Store;
 use larder_testkit::{Child, child};
 use serde_json::Value;
@@ -27,7 +28,7 @@ async fn the_index_names_each_document_by_library_and_topic() {
     cache.put(&key("react/hooks"), "# Hooks", &tagged).await.unwrap();
     cache.put(&key("react/a/b"), "b", &Terms::new()).await.unwrap();
     cache.put(&key("alone"), "alone", &Terms::new()).await.unwrap();
-    let indexed = views::index(&store(&place)).unwrap();
+    let indexed = views::index(&store(&place), &Wait::none()).unwrap();
     assert_eq!((indexed.entries, indexed.bytes, indexed.libraries, indexed.written), (3, 13, 2, 2));
     let index = read(&place, "index.yaml");
     assert_eq!((&index["version"], &index["total_entries"], &index["total_bytes"]), (&1.into(), &3.into(), &13.into()));
@@ -70,14 +71,14 @@ async fn hostile_keys_are_told_as_they_are_and_come_before_any_view() {
     for name in hostile {
         cache.put(&key(name), name.to_owned(), &Terms::new()).await.unwrap();
     }
-    let indexed = views::index(&store(&place)).unwrap();
+    let indexed = views::index(&store(&place), &Wait::none()).unwrap();
     assert_eq!(indexed.entries, hostile.len() as u64);
     let index = read(&place, "index.yaml");
     for name in hostile {
         let (library, topic) = name.split_once('/').unwrap_or((name, name));
         assert_eq!(index["libraries"][library]["topics"][topic]["bytes"], name.len(), "{name:?}");
     }
-    let views_again = views::index(&store(&place)).unwrap();
+    let views_again = views::index(&store(&place), &Wait::none()).unwrap();
     assert_eq!(views_again, indexed);
     // also when the views were there first
     cache.put(&key("lib/meta.yaml/below"), "below", &Terms::new()).await.unwrap();
@@ -92,7 +93,7 @@ async fn a_view_that_is_damaged_or_cannot_be_written_changes_no_answer() {
     let place = Place::new("views-damaged");
     let cache = place.cache();
     cache.put(&key("a/b"), "b", &Terms::new()).await.unwrap();
-    views::index(&store(&place)).unwrap();
+    views::index(&store(&place), &Wait::none()).unwrap();
     for path in ["index.yaml", "entries/a/meta.yaml"] {
         #[expect(clippy::disallowed_methods, reason = "the test damages a view")]
         std::fs::write(place.root().join(path), b"\x00 }{ - nonsense").unwrap();
@@ -104,10 +105,10 @@ async fn a_view_that_is_damaged_or_cannot_be_written_changes_no_answer() {
         std::fs::remove_file(place.root().join("index.yaml")).unwrap();
         std::fs::create_dir(place.root().join("index.yaml")).unwrap();
     }
-    assert!(views::index(&store(&place)).unwrap_err().to_string().contains("index.yaml"));
+    assert!(views::index(&store(&place), &Wait::none()).unwrap_err().to_string().contains("index.yaml"));
     // nothing is made where nothing is
     let none = Store::open(place.scratch.utf8_path().join("none")).unwrap();
-    assert_eq!(views::index(&none).unwrap().written, 0);
+    assert_eq!(views::index(&none, &Wait::none()).unwrap().written, 0);
     assert!(!views::metrics(&none).unwrap());
     assert!(!place.scratch.path().join("none").exists());
 }
@@ -183,4 +184,33 @@ fn eight_processes_count_a_thousand_hits_each_exactly_and_the_metrics_say_the_sa
     let metrics = read(&place, "metrics.yaml");
     assert_eq!(metrics["hits"], hits);
     assert!(metrics["folded_to"]["sequence"].as_u64().unwrap() >= 8);
+}
+
+#[tokio::test]
+async fn a_library_that_is_a_document_too_and_the_longest_keys_are_told_apart() {
+    let place = Place::new("views-same");
+    let cache = place.cache();
+    let long = "k".repeat(1_024);
+    let escaped = format!("l/{}", "\u{1}".repeat(200));
+    for name in ["react", "react/react", "alone", &long, &escaped] {
+        cache.put(&key(name), name.to_owned(), &Terms::new()).await.unwrap();
+    }
+    assert_eq!(views::index(&store(&place), &Wait::none()).unwrap().entries, 5);
+    let libraries = &read(&place, "index.yaml")["libraries"];
+    let bytes = |library: &str, topic: &str| libraries[library]["topics"][topic]["bytes"].as_u64().unwrap();
+    assert_eq!((bytes("react", "/react"), bytes("react", "react"), bytes("alone", "alone")), (5, 11, 5));
+    assert_eq!((bytes(&long, &long), bytes("l", &"\u{1}".repeat(200))), (1_024, 202));
+}
+
+#[tokio::test]
+async fn who_writes_views_keeps_others_from_writing_older_ones() {
+    let place = Place::new("views-one");
+    let cache = place.cache();
+    cache.put(&key("a/b"), "b", &Terms::new()).await.unwrap();
+    let writing = store(&place).views(&Wait::none()).unwrap().unwrap();
+    let indexed = views::index(&store(&place), &Wait::none()).unwrap();
+    assert!(indexed.elsewhere && indexed.written == 0, "{indexed:?}");
+    assert!(!views::metrics(&store(&place)).unwrap());
+    drop(writing);
+    assert!(!views::index(&store(&place), &Wait::none()).unwrap().elsewhere);
 }
