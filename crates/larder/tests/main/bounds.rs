@@ -51,6 +51,25 @@ async fn a_writer_that_is_faster_than_the_background_makes_room_itself() {
 }
 
 #[tokio::test]
+async fn many_that_are_over_at_once_stay_within_the_bounds_together() {
+    const MOST: u64 = 3_000;
+    let place = Place::new("bounds-brief");
+    let bounds = Bounds { entries: MOST, ..Bounds::default() };
+    let build = || place.builder().bounds(bounds).durability(Durability::Relaxed).build().unwrap();
+    let cache = build();
+    for number in 0..MOST {
+        cache.put(&key(&format!("a/{}/{number}", number / 100)), "x", &Terms::new()).await.unwrap();
+    }
+    drop(cache);
+    // each stores less than what is told to others at once
+    for number in 0..MOST / 10 {
+        build().put(&key(&format!("b/{number}")), "x", &Terms::new()).await.unwrap();
+    }
+    let left = entries(&build());
+    assert!(left <= MOST + MOST / 20 + 1, "{left} entries of {MOST}");
+}
+
+#[tokio::test]
 async fn what_is_used_from_memory_stays() {
     let place = Place::new("bounds-used");
     let clock = Arc::new(VirtualClock::new());
