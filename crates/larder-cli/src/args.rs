@@ -91,6 +91,8 @@ pub(crate) enum Verb {
     Stats,
     /// Write index.yaml, metrics.yaml and the meta.yaml of each library anew
     Index,
+    /// Store credentials, and say whether they are found and good
+    Auth(Auth),
     /// Print completions for a shell
     Completions(Completions),
 }
@@ -323,6 +325,42 @@ pub(crate) struct Refresh {
 pub(crate) struct Queue {
     #[command(subcommand)]
     pub(crate) what: QueueVerb,
+}
+
+/// `larder auth`
+#[derive(Debug, PartialEq, Args)]
+pub(crate) struct Auth {
+    #[command(subcommand)]
+    pub(crate) what: AuthVerb,
+}
+
+/// What to do with credentials.
+#[derive(Debug, PartialEq, Subcommand)]
+pub(crate) enum AuthVerb {
+    /// Store a credential, read from standard input or asked for on the terminal
+    Set(Named),
+    /// Say where credentials are found and what was last known of them, without asking any upstream
+    Status(NamedOrAll),
+    /// Say whether a credential is good, by asking whom the configuration names
+    Check(Named),
+    /// Remove a stored credential
+    Remove(Named),
+}
+
+/// A credential. Its name is no type of its own: what is no name may be the credential itself, and clap repeats it.
+#[derive(Debug, PartialEq, Args)]
+pub(crate) struct Named {
+    /// What it is called, as under `credentials` in the configuration
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+}
+
+/// A credential, or all of them.
+#[derive(Debug, PartialEq, Args)]
+pub(crate) struct NamedOrAll {
+    /// What it is called [default: all that are configured or stored]
+    #[arg(value_name = "NAME")]
+    pub(crate) name: Option<String>,
 }
 
 /// What to do with the queue.

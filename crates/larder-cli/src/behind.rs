@@ -69,7 +69,10 @@ impl Call<'_> {
         }
         let lock = errand.hand_over().map_err(Unusable::Helper)?;
         let mut helper = helper().map_err(Unusable::Helper)?;
-        self.job.environment.give(&mut helper);
+        // credentials are found in the same places by whoever runs the command; it gets no more of them than it asks for
+        if self.job.credentials.is_empty() {
+            self.job.environment.give(&mut helper);
+        }
         // what its own command line leaves to the environment
         for name in [root::ROOT, root::LOCK_TIMEOUT, config::VARIABLE] {
             if let Some(value) = root::variable(name) {

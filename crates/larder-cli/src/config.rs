@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use camino::Utf8PathBuf;
 use larder::Policy;
-use larder_config::{Config, Source};
+use larder_config::{Config, Credential, Source};
 use larder_lock::{Bound, Origin, Wait};
 use larder_storage::{Bounds, Key, Options};
 
@@ -69,6 +69,15 @@ pub(crate) enum Error {
     /// It names a class that there is not.
     #[error(transparent)]
     Class(#[from] larder_staleness::UnknownClass),
+    /// Nobody has looked at what it does with credentials.
+    #[error(
+        "{file} says where credentials are found and who is given them, and was found in the working folder, where anybody may \
+         have put it: look at it, and run `larder config trust` there, or name it with --config"
+    )]
+    UntrustedCredentials {
+        /// The file.
+        file: Utf8PathBuf,
+    },
     /// Nobody has looked at its commands.
     #[error(
         "{file} would run {program:?} for this key, and was found in the working folder, where anybody may have put it: look \
@@ -137,6 +146,21 @@ impl Loaded {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether the credentials that it names may be looked for, and given to those whom it names.
+    pub(crate) fn check_trusted_with_credentials(&self) -> Result<(), Error> {
+        match (&self.file, self.standing) {
+            (Some(file), Standing::Found) if !self.config.credentials().is_empty() => {
+                Err(Error::UntrustedCredentials { file: file.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What the source's command is to be given of credentials.
+    pub(crate) fn credentials_of(&self, source: &Source) -> Vec<Credential> {
+        source.credentials.iter().filter_map(|name| self.config.credential(name.as_str())).cloned().collect()
     }
 
     /// How long a document may be used, by the class that is named, else by its key.

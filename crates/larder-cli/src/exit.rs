@@ -19,6 +19,8 @@ impl Exit {
     pub(crate) const USAGE: Self = Self(2);
     /// Nothing is stored under the key.
     pub(crate) const ABSENT: Self = Self(3);
+    /// A credential is missing, or no good.
+    pub(crate) const CREDENTIALS: Self = Self(4);
     /// The answer is stale, and was not to be.
     pub(crate) const STALE: Self = Self(5);
     /// What answers could not be reached in time.
@@ -62,17 +64,29 @@ impl From<Exit> for ExitCode {
 pub(crate) struct Failed {
     exit: Exit,
     error: Option<Box<dyn Error + Send + Sync>>,
+    details: Vec<String>,
 }
 
 impl Failed {
     /// Fails with `error`.
     pub(crate) fn new(exit: Exit, error: impl Error + Send + Sync + 'static) -> Self {
-        Self { exit, error: Some(Box::new(error)) }
+        Self { exit, error: Some(Box::new(error)), details: Vec::new() }
     }
 
     /// Ends without a word: all has been said, or nobody listens.
     pub(crate) const fn silent(exit: Exit) -> Self {
-        Self { exit, error: None }
+        Self { exit, error: None, details: Vec::new() }
+    }
+
+    /// With lines that say more.
+    pub(crate) fn with_details(mut self, details: impl IntoIterator<Item = String>) -> Self {
+        self.details.extend(details);
+        self
+    }
+
+    /// Those lines.
+    pub(crate) fn details(&self) -> &[String] {
+        &self.details
     }
 
     /// The code to end with.

@@ -107,6 +107,7 @@ fn job(terms: &Get, loaded: &Loaded, source: &Source, wish: Wish) -> Result<Job,
     Ok(Job {
         command: command.into_iter().map(Into::into).collect(),
         environment: Environment::Only(environment::clean(&source.env)),
+        credentials: loaded.credentials_of(source),
         policy,
         class: None,
         tags: source.tags.iter().map(tag).collect::<Result<_, _>>()?,

@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use larder::Policy;
+use larder_config::Credential;
 use larder_staleness::{Backoff, Wish};
 use larder_storage::{Durability, Tag};
 use larder_upstream::Failure;
@@ -17,6 +18,8 @@ pub(crate) struct Job {
     pub(crate) command: Vec<OsString>,
     /// What it finds in its environment.
     pub(crate) environment: Environment,
+    /// The credentials that it gets in variables: where they are found, which nobody looks for before they are needed.
+    pub(crate) credentials: Vec<Credential>,
     /// How long the document may be used.
     pub(crate) policy: Policy,
     /// The class that was named for it.

@@ -2,10 +2,12 @@
 
 mod args;
 mod ask;
+mod auth;
 mod behind;
 mod child;
 mod completions;
 mod config;
+mod credentials;
 mod depends;
 mod environment;
 mod exit;
@@ -87,6 +89,7 @@ fn perform(arguments: &Arguments, output: Output) -> Result<Exit, exit::Failed> 
         Verb::Queue(terms) => queue::run(global, terms, output),
         Verb::Stats => stats::run(global, output),
         Verb::Index => index::run(global, output),
+        Verb::Auth(terms) => auth::run(global, terms, output),
         Verb::Completions(terms) => completions::run(terms, output),
     }
 }

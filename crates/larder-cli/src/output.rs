@@ -55,6 +55,8 @@ struct ErrorObject<'a> {
 struct ErrorBody<'a> {
     message: &'a str,
     exit: u8,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    details: &'a [String],
 }
 
 impl Output {
@@ -111,10 +113,13 @@ impl Output {
         let Some(message) = failed.message() else { return };
         if self.json {
             let exit = failed.exit().code();
-            let object = line(&ErrorObject { error: ErrorBody { message: &message, exit } });
+            let object = line(&ErrorObject { error: ErrorBody { message: &message, exit, details: failed.details() } });
             let _ = io::stderr().lock().write_all(&object);
         } else {
             say(&format!("larder: \u{1b}[31merror\u{1b}[0m: {}", plain(&message)));
+            for detail in failed.details() {
+                say(&plain(detail));
+            }
         }
     }
 }

@@ -56,6 +56,7 @@ fn job(terms: &Run, loaded: &Loaded) -> Result<Job, Failed> {
     Ok(Job {
         command: terms.command.clone(),
         environment: Environment::Inherited,
+        credentials: Vec::new(),
         policy,
         class: terms.class.clone(),
         tags: terms.tag.clone(),

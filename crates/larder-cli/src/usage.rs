@@ -17,14 +17,18 @@ struct Mistake(String);
 const STRAY: &str = "a word stands where none may: the command goes after two dashes, as in `larder run -- make docs` or \
     `larder lock NAME -- make docs`";
 
+/// The same where a credential is what somebody may have given.
+const STRAY_SECRET: &str = "a word stands where none may: a credential is read from standard input or asked for on the \
+    terminal, never taken from the command line, where every user of the machine can read it";
+
 /// Says it, and gives the code that it ends in.
 pub(crate) fn tell(error: &clap::Error) -> Exit {
     let output = Output::new(&Global { json: wants_json(), ..Global::default() });
     if !error.use_stderr() {
         return error.print().map_or_else(|error| end(output, &output::unwritten(error)), |()| Exit::OK);
     }
-    let mistake = if is_stray(error) {
-        STRAY.to_owned()
+    let mistake = if let Some(stray) = stray(error) {
+        stray.to_owned()
     } else if output.json {
         in_one_line(error)
     } else {
@@ -45,13 +49,24 @@ fn wants_json() -> bool {
     std::env::args_os().skip(1).take_while(|word| word != OsStr::new("--")).any(|word| word == OsStr::new("--json"))
 }
 
-/// Whether a verb that takes a command found one of its words before the two dashes.
-fn is_stray(error: &clap::Error) -> bool {
+/// What is said in the place of clap's words where a verb that takes a command found one of its words before the two dashes,
+/// or one about credentials has found too much.
+fn stray(error: &clap::Error) -> Option<&'static str> {
     let context = |kind| error.get(kind);
+    let usage = match context(ContextKind::Usage) {
+        Some(ContextValue::StyledStr(usage)) => usage.to_string(),
+        _ => String::new(),
+    };
+    if error.kind() != ErrorKind::UnknownArgument {
+        return None;
+    }
+    // also a flag: a credential may begin with dashes
+    if usage.contains("larder auth") {
+        return Some(STRAY_SECRET);
+    }
     let is_word =
         matches!(context(ContextKind::InvalidArg), Some(ContextValue::String(word)) if !word.starts_with('-'));
-    let takes_command = matches!(context(ContextKind::Usage), Some(ContextValue::StyledStr(usage)) if usage.to_string().contains("-- <CMD>"));
-    error.kind() == ErrorKind::UnknownArgument && is_word && takes_command
+    (is_word && usage.contains("-- <CMD>")).then_some(STRAY)
 }
 
 /// The mistake alone, without how the command is used.

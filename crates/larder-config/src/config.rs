@@ -8,6 +8,7 @@ use camino::Utf8Path;
 use larder_staleness::{Backoff, Classes};
 
 use crate::advice::Advice;
+use crate::credential::Credential;
 use crate::error::Error;
 use crate::file;
 use crate::place::Place;
@@ -26,6 +27,7 @@ pub struct Config {
     pub(crate) refresh: Refresh,
     pub(crate) views: Views,
     pub(crate) classes: Classes,
+    pub(crate) credentials: Vec<Credential>,
     pub(crate) sources: Vec<Source>,
     pub(crate) settings: Vec<Setting>,
     pub(crate) advice: Vec<Advice>,
@@ -201,9 +203,20 @@ impl Config {
         self.sources.iter().find(|source| source.pattern.matches(key))
     }
 
-    /// Whether a command could ever be run because of this: what a file that nobody has looked at may not have.
+    /// The credentials that sources may ask for, by their names in alphabetical order.
+    pub fn credentials(&self) -> &[Credential] {
+        &self.credentials
+    }
+
+    /// The one of this name.
+    pub fn credential(&self, name: &str) -> Option<&Credential> {
+        self.credentials.iter().find(|credential| credential.name.as_str() == name)
+    }
+
+    /// Whether a command could ever be run, or a credential be given to somebody, because of this: what a file that nobody has
+    /// looked at may not have.
     pub const fn defines_commands(&self) -> bool {
-        !self.sources.is_empty()
+        !self.sources.is_empty() || !self.credentials.is_empty()
     }
 
     /// Every value that is in force, and where it comes from.

@@ -5,6 +5,7 @@ use std::io;
 use std::str::Utf8Error;
 
 use camino::Utf8PathBuf;
+use larder_credentials::{form, name};
 use larder_staleness::PatternError;
 
 use crate::place::Place;
@@ -210,6 +211,71 @@ pub enum Error {
         /// What was written.
         name: String,
     },
+    /// A credential cannot have this name. What was written is not repeated: it may be a credential.
+    #[error("{place}: this cannot be the name of a credential")]
+    CredentialName {
+        /// The name.
+        place: Place,
+        /// What is wrong with it.
+        #[source]
+        source: name::Error,
+    },
+    /// A source asks for a credential that nothing is said about. What was written is not repeated: it may be a credential.
+    #[error("{place}: there is no credential of this name: {}", credential_names(.nearest.as_deref(), .known))]
+    UnknownCredential {
+        /// The name.
+        place: Place,
+        /// The credentials that there are.
+        known: Vec<String>,
+        /// The one of them that was meant, most likely.
+        nearest: Option<String>,
+    },
+    /// A source asks for a credential that has no variable to be given in.
+    #[error(
+        "{place}: the credential `{name}` has no `env`, and sources get credentials in variables: add `env: NAME` to it"
+    )]
+    NoVariable {
+        /// Where it is asked for.
+        place: Place,
+        /// The credential.
+        name: String,
+    },
+    /// In the place of the name of a variable stands something else, perhaps the credential itself.
+    #[error(
+        "{place}: here belongs the name of a variable, made of letters, digits and `_`, and never the credential itself: \
+         write a name such as DOCS_TOKEN, and set the variable outside this file"
+    )]
+    NotAVariable {
+        /// What was written.
+        place: Place,
+    },
+    /// Something is said about a command that there is not.
+    #[error(
+        "{place}: `{key}` is about the `command` that prints the credential, and there is none: add it, or remove this"
+    )]
+    WithoutCommand {
+        /// What is said.
+        place: Place,
+        /// Its key.
+        key: &'static str,
+    },
+    /// A set of characters is none.
+    #[error("{place}: these are no characters for a credential")]
+    Characters {
+        /// What was written.
+        place: Place,
+        /// What is wrong with it.
+        #[source]
+        source: form::Error,
+    },
+    /// A check of a credential cannot be made.
+    #[error("{place}: this check cannot be made: {what}")]
+    Check {
+        /// What was written.
+        place: Place,
+        /// What belongs there.
+        what: &'static str,
+    },
     /// A document cannot have such a tag.
     #[error("{place}: {tag:?} is no tag: a tag has 1 to 256 bytes and no NUL character")]
     Tag {
@@ -264,6 +330,10 @@ fn suggestion(nearest: Option<&str>, known: &[String]) -> String {
         Some(name) => format!("did you mean `{name}`?"),
         None => format!("use one of {}", known.join(", ")),
     }
+}
+
+fn credential_names(nearest: Option<&str>, known: &[String]) -> String {
+    if known.is_empty() { "name it under `credentials`, with an `env`".to_owned() } else { suggestion(nearest, known) }
 }
 
 /// How much of a wrong version is repeated, in characters.

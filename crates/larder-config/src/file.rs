@@ -30,6 +30,8 @@ pub(crate) struct File {
     pub(crate) classes: Option<Vec<Rule>>,
     /// The commands that fetch documents: the first pattern that matches the key decides.
     pub(crate) sources: Option<Vec<Source>>,
+    /// The credentials that sources ask for, by name: where they are found, never what they are.
+    pub(crate) credentials: Option<BTreeMap<At<String>, Credential>>,
     /// What existing configurations say about refreshing.
     pub(crate) refresh: Option<Refresh>,
     /// Files for people and other tools.
@@ -145,10 +147,56 @@ pub(crate) struct Source {
     pub(crate) command: At<Vec<At<String>>>,
     /// The variables that the command gets, beside those that every program needs.
     pub(crate) env: Option<Vec<At<String>>>,
+    /// The credentials that the command gets, by name, each in the variable that its `env` names.
+    pub(crate) credentials: Option<Vec<At<String>>>,
     /// How long waiting and fetching may take together, in the place of the limit.
     pub(crate) timeout: Option<At<String>>,
     /// The tags of what it fetches.
     pub(crate) tags: Option<Vec<At<String>>>,
+}
+
+/// Where a credential is found, what form it has, and who tells whether it is good. Looked for in this order: the variable, the
+/// command, the keyring, the file that `larder auth set` writes.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Credential {
+    /// The name of the variable of the environment that has it, and in which sources get it.
+    pub(crate) env: Option<At<String>>,
+    /// A program that prints it, and its arguments.
+    pub(crate) command: Option<At<Vec<At<String>>>>,
+    /// The variables that the command gets, beside those that every program needs.
+    pub(crate) command_env: Option<Vec<At<String>>>,
+    /// How long the command may take; 10s.
+    pub(crate) command_timeout: Option<At<String>>,
+    /// Whether the keyring of the system is asked.
+    pub(crate) keyring: Option<At<bool>>,
+    /// What it begins with.
+    pub(crate) prefix: Option<At<String>>,
+    /// How many characters it has, such as 40 or 20-80.
+    pub(crate) length: Option<At<String>>,
+    /// Of which characters it is made behind its prefix: alphanumeric, hex, base64, base64url, printable, or a class such as
+    /// A-Za-z0-9_-.
+    pub(crate) characters: Option<At<String>>,
+    /// Whether sources that ask for it run without it when there is none.
+    pub(crate) optional: Option<At<bool>>,
+    /// Whether it is looked for at all.
+    pub(crate) enabled: Option<At<bool>>,
+    /// Who tells whether it is good.
+    pub(crate) check: Option<Check>,
+}
+
+/// An HTTP request that an upstream answers with success if the credential is good.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Check {
+    /// Where: https, or http on this machine.
+    pub(crate) url: At<String>,
+    /// GET or HEAD; GET.
+    pub(crate) method: Option<At<String>>,
+    /// The header that has it, with {} in its place: Authorization: Bearer {}.
+    pub(crate) header: Option<At<String>>,
+    /// How long the answer may take; 10s.
+    pub(crate) timeout: Option<At<String>>,
 }
 
 /// What existing configurations say about refreshing.

@@ -3,6 +3,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod config;
+mod credential;
 mod error;
 mod setting;
 mod source;
@@ -19,6 +20,7 @@ mod yaml;
 
 pub use advice::Advice;
 pub use config::{BYTES_MAX, Config, Limits, Refresh, Switches, Views};
+pub use credential::{Check, Command, Credential};
 pub use error::{Error, Excess, YamlFault};
 pub use place::Place;
 pub use setting::{Origin, Setting};

@@ -1,5 +1,7 @@
 //! From what a file says to what is in force.
 
+mod credentials;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -8,6 +10,7 @@ use larder_staleness::{Backoff, Classes, Pattern, Policy};
 
 use crate::advice::{Advice, LONG_WAIT, of_order};
 use crate::config::{Config, Limits, Refresh, Switches, Views};
+use crate::credential::Credential;
 use crate::error::{Error, nearest};
 use crate::file;
 use crate::place::Place;
@@ -38,6 +41,7 @@ pub(crate) fn built_in() -> Config {
         refresh: Refresh { enabled: true, check_on_access: true, auto_queue: true, auto_process_on_startup: false },
         views: Views { auto: false },
         classes: Classes::default(),
+        credentials: Vec::new(),
         sources: Vec::new(),
         settings: Vec::new(),
         advice: Vec::new(),
@@ -71,9 +75,10 @@ impl<'a> Resolver<'a> {
         let auto = given.views.as_ref().and_then(|views| views.auto.as_ref());
         let views = Views { auto: self.switch(("views", "auto"), auto, false) };
         let classes = self.classes(given, about_refresh)?;
-        let sources = self.sources(given.sources.as_deref().unwrap_or_default())?;
+        let credentials = self.credentials(given.credentials.as_ref())?;
+        let sources = self.sources(given.sources.as_deref().unwrap_or_default(), &credentials)?;
         let Self { settings, advice, .. } = self;
-        Ok(Config { limits, switches, refresh, views, classes, sources, settings, advice })
+        Ok(Config { limits, switches, refresh, views, classes, credentials, sources, settings, advice })
     }
 
     fn scope<'b>(&self, name: &'b str) -> Scope<'b>
@@ -358,10 +363,10 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    fn sources(&mut self, given: &[file::Source]) -> Result<Vec<Source>, Error> {
+    fn sources(&mut self, given: &[file::Source], known: &[Credential]) -> Result<Vec<Source>, Error> {
         let mut sources = Vec::new();
         for (at, source) in given.iter().enumerate() {
-            let source = self.source(source, at)?;
+            let source = self.source(source, at, known)?;
             let origin = Origin::File { file: self.file.to_owned(), line: source.place.line };
             // the words are shown as they were written, and hold no value of any variable
             let words: Vec<String> = given
@@ -377,7 +382,7 @@ impl<'a> Resolver<'a> {
         Ok(sources)
     }
 
-    fn source(&self, given: &file::Source, number: usize) -> Result<Source, Error> {
+    fn source(&self, given: &file::Source, number: usize, known: &[Credential]) -> Result<Source, Error> {
         let (pattern, place) = self.pattern(&given.pattern, number, "sources")?;
         let mut words = Vec::new();
         for word in &given.command.value {
@@ -406,6 +411,7 @@ impl<'a> Resolver<'a> {
             }
             env.push(name.value.clone());
         }
+        let credentials = self.asked_for(given.credentials.as_deref(), known)?;
         let mut tags = Vec::new();
         for tag in given.tags.iter().flatten() {
             if tag.value.is_empty() || tag.value.len() > TAG_BYTES_MAX || tag.value.contains('\0') {
@@ -419,6 +425,6 @@ impl<'a> Resolver<'a> {
         };
         let read = |at: &At<String>| self.scope(&scope).value("timeout", at, some_time);
         let timeout = given.timeout.as_ref().map(read).transpose()?;
-        Ok(Source { pattern, env, timeout, tags, words, place })
+        Ok(Source { pattern, env, credentials, timeout, tags, words, place })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use larder_credentials::Name;
 use larder_staleness::Pattern;
 
 use crate::place::Place;
@@ -18,6 +19,9 @@ pub struct Source {
     pub pattern: Pattern,
     /// The variables of the environment that it gets, by name.
     pub env: Vec<String>,
+    /// The credentials that it gets, by name; all of them are among [`Config::credentials`](crate::Config::credentials), and
+    /// have a variable.
+    pub credentials: Vec<Name>,
     /// How long waiting and fetching may take together; `None` for the limit of all.
     pub timeout: Option<Duration>,
     /// The tags of what it fetches.

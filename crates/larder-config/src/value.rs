@@ -1,11 +1,15 @@
 //! Durations and sizes as people write them.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use larder_staleness::{DAY, Early};
 
 /// Ten thousand years: enough for everybody, and every clock can still add it to the present.
 const DURATION_MAX: Duration = Duration::from_secs(3_650_000 * 24 * 60 * 60);
+
+/// The longest credential.
+const LENGTH_MAX: usize = 16 * 1024;
 
 /// The word for a wait without an end, and for a bound that bounds nothing.
 const INFINITE: &str = "infinite";
@@ -73,6 +77,14 @@ pub enum ValueError {
     /// No time of an early refresh.
     #[error("{text:?} is no time of an early refresh: write a part of the fresh time, like 0.9, or xfetch, or never")]
     NotEarly {
+        /// What was written.
+        text: String,
+    },
+    /// No length of a credential.
+    #[error(
+        "{text:?} is no length: write a number of characters from 1 to 16384, like 40, or the least and the most, like 20-80"
+    )]
+    NotALength {
         /// What was written.
         text: String,
     },
@@ -156,6 +168,19 @@ pub(crate) fn days(text: &str) -> Result<Duration, ValueError> {
     let days = text.parse::<u32>().ok().filter(|days| is_plain && *days >= 1);
     let duration = days.and_then(|days| DAY.checked_mul(days)).filter(|duration| *duration <= DURATION_MAX);
     duration.ok_or_else(|| ValueError::NotDays { text: text.to_owned() })
+}
+
+/// How many characters a credential has, from the least to the most.
+pub(crate) fn length(text: &str) -> Result<RangeInclusive<usize>, ValueError> {
+    let (least, most) = text.split_once('-').unwrap_or((text, text));
+    let number = |text: &str| {
+        let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
+        text.parse::<usize>().ok().filter(|number| is_plain && (1..=LENGTH_MAX).contains(number))
+    };
+    match (number(least), number(most)) {
+        (Some(least), Some(most)) if least <= most => Ok(least..=most),
+        _ => Err(ValueError::NotALength { text: text.to_owned() }),
+    }
 }
 
 /// A number and its unit; what is missing on either side is empty.
@@ -292,6 +317,14 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_length_is_a_number_or_the_least_and_the_most() {
+        assert_eq!([length("40"), length("1-16384")], [Ok(40..=40), Ok(1..=16_384)]);
+        for text in ["", "0", "-", "4-", "-4", "8-4", "+4", "16385", "4..8", "many", "99999999999999999999"] {
+            assert_eq!(length(text), Err(ValueError::NotALength { text: text.to_owned() }));
+        }
+    }
+
     proptest! {
         #[test]
         fn what_is_shown_is_read_as_the_same(ms in 0..=u64::try_from(DURATION_MAX.as_millis()).unwrap(), bytes: u64) {
@@ -302,7 +335,7 @@ mod tests {
 
         #[test]
         fn no_text_panics(text: String) {
-            let _ = (wait(&text), size(&text), early(&text), days(&text));
+            let _ = (wait(&text), size(&text), early(&text), days(&text), length(&text));
         }
     }
 }

@@ -103,7 +103,9 @@ fn translate(error: &serde_yaml::Error, file: &Utf8Path) -> Error {
         }
         Yaml::SerdeMissingField { field, .. } => Error::MissingField { place, key: (*field).to_owned() },
         Yaml::SerdeInvalidType { unexpected, expected, .. } => {
-            let text = format!("{unexpected}, where {expected} should be");
+            // its kind without its value: it may be a credential that stands where its description belongs
+            let kind = unexpected.split(['"', '`']).next().unwrap_or_default().trim_end();
+            let text = format!("{kind}, where {expected} should be");
             Error::WrongKind { place, source: YamlFault { text } }
         }
         Yaml::InvalidBooleanStrict { .. } => wrong(place, "a switch is `true` or `false`"),

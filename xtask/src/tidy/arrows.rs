@@ -16,7 +16,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("larder-upstream", 5),
     ("larder-config", 5),
     ("larder-queue", 5),
-    ("larder-credentials", 5),
+    ("larder-credentials", 4),
     ("larder-storage", 4),
     ("larder-staleness", 4),
     ("larder-lock", 3),

@@ -54,6 +54,9 @@ pub(crate) enum Part {
     /// The command that the herd runs: one call of the upstream
     #[command(hide = true)]
     Upstream { arena: Utf8PathBuf, corpus: Utf8PathBuf, round: u32, key: String },
+    /// A command that tells which secrets it can see
+    #[command(hide = true)]
+    Witness { apart: Utf8PathBuf },
 }
 
 /// A part of the stress that can run alone.
@@ -71,6 +74,8 @@ pub(crate) enum Scene {
     Queue,
     /// Writers far beyond the bounds of a cache
     Bounds,
+    /// Credentials, and a search for them in all that is said and left
+    Secrets,
 }
 
 /// How long a run lasts.

@@ -45,6 +45,8 @@ mod sabotage;
 #[cfg(unix)]
 mod scratch;
 #[cfg(unix)]
+mod secrets;
+#[cfg(unix)]
 mod stage;
 #[cfg(unix)]
 mod storm;

@@ -24,11 +24,12 @@ pub(crate) enum Promise {
     Task,
     Bounded,
     Counted,
+    Secret,
 }
 
 impl Promise {
     /// All of them, in the order of the report.
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::Whole,
         Self::Kept,
         Self::Order,
@@ -47,6 +48,7 @@ impl Promise {
         Self::Task,
         Self::Bounded,
         Self::Counted,
+        Self::Secret,
     ];
 
     pub(crate) const fn index(self) -> usize {
@@ -63,6 +65,7 @@ impl Promise {
             Self::Outage | Self::Age => "P5",
             Self::Works | Self::Clean | Self::Successor => "P6",
             Self::Undamaged => "P7",
+            Self::Secret => "P9",
             Self::Bounded => "P10",
             Self::Counted => "P11",
             Self::Task => "queue",
@@ -93,6 +96,7 @@ impl Promise {
             Self::Task => "an acknowledged task is done or there, by one at a time while claims stand",
             Self::Bounded => "what is stored stays within its bounds, whoever is killed",
             Self::Counted => "what was counted is counted once, whoever is killed",
+            Self::Secret => "no secret is anywhere but where it was put and with those who ask for it",
             Self::Memory => "what another process has put or taken is known to the memory tier",
         }
     }

@@ -53,4 +53,8 @@ pub(crate) enum Sabotage {
     MetricsWithoutLock,
     /// Nothing is ever removed to make room
     GrowForEver,
+    /// A secret is a text like any other, and is logged with what it is part of
+    SecretInLog,
+    /// Every command that is started gets every secret in its environment
+    SecretForAll,
 }

@@ -15,8 +15,8 @@ use crate::child::{self, End, Plan, Ran, Stop, Taken};
 use crate::exit::{Exit, Failed, chain};
 use crate::group::Group;
 use crate::signals::{Signals, Target};
-use crate::status;
 use crate::text::span;
+use crate::{credentials, status};
 
 /// What is fresh for less than this may be stale before those who wait have looked: it is handed to them, too.
 const HAND_ON_BELOW_MS: u64 = 1_000;
@@ -89,6 +89,8 @@ pub(super) fn lead(
 ) -> Result<Exit, Failed> {
     let store = look.store;
     let clock = Arc::clone(store.clock());
+    // who has none leaves the flight to others, who may have
+    let secrets = credentials::find(&call.job.credentials)?;
     let (sender, events) = child::events();
     signals.aim(Target::Child(sender.clone()));
     let key = look.key.clone();
@@ -115,6 +117,7 @@ pub(super) fn lead(
     let plan = Plan {
         command: &call.job.command,
         environment: &call.job.environment,
+        secrets: &secrets,
         input,
         output_bytes_max: limit,
         deadline: call.bounds.deadline(),

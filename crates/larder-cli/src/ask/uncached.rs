@@ -6,6 +6,7 @@ use larder_system::{Clock, SystemClock};
 
 use super::{Call, Unusable, answer};
 use crate::child::{self, Plan, Stop, Taken};
+use crate::credentials;
 use crate::exit::{Exit, Failed, chain};
 use crate::group::Group;
 use crate::signals::{Signals, Target};
@@ -42,9 +43,11 @@ pub(crate) fn run(
     events: (std::sync::mpsc::SyncSender<child::Event>, std::sync::mpsc::Receiver<child::Event>),
 ) -> Result<Exit, Failed> {
     let bounds = call.bounds.begin(clock);
+    let secrets = credentials::find(&call.job.credentials)?;
     let plan = Plan {
         command: &call.job.command,
         environment: &call.job.environment,
+        secrets: &secrets,
         input: None,
         output_bytes_max: if call.output.json { KEPT_BYTES_MAX } else { 0 },
         deadline: bounds.deadline(),

@@ -11,6 +11,7 @@ use larder_system::Clock;
 use super::output::{self, Sink, Taken};
 use super::start::{Child, StartError, start};
 use super::{End, Event, Tee};
+use crate::credentials::Given;
 use crate::group::Group;
 use crate::job::Environment;
 use crate::signals::{INTERRUPT, KILL, TERMINATE};
@@ -26,6 +27,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) command: &'a [OsString],
     /// What it finds in its environment.
     pub(crate) environment: &'a Environment,
+    /// What it finds there besides, and nobody else does.
+    pub(crate) secrets: &'a [Given],
     /// What it reads; nothing, if none.
     pub(crate) input: Option<File>,
     /// The most output that is kept.
@@ -104,6 +107,9 @@ pub(crate) fn attend(
         plan.group,
         |builder| {
             plan.environment.give(builder);
+            for Given { variable, secret } in plan.secrets {
+                builder.env(variable, secret.expose());
+            }
             builder.stdout(Stdio::piped()).stderr(Stdio::piped());
             if let Some(file) = input {
                 builder.stdin(file);

@@ -133,7 +133,8 @@ fn the_schema_has_the_keys_that_are_read_and_no_others() {
         keys.sort();
         keys
     };
-    let parts = ["classes", "defaults", "limits", "refresh", "sources", "switches", "types", "version", "views"];
+    let parts =
+        ["classes", "credentials", "defaults", "limits", "refresh", "sources", "switches", "types", "version", "views"];
     assert_eq!(keys(&schema), parts);
     assert_eq!((&schema["required"][0], &schema["additionalProperties"]), (&"version".into(), &false.into()));
     // every key of the schema is read, and one more is refused
@@ -147,6 +148,8 @@ fn the_schema_has_the_keys_that_are_read_and_no_others() {
                 "Refresh" => ("refresh: { ", " }"),
                 "Views" => ("views: { ", " }"),
                 "Rule" => ("classes: [{ ", " }]"),
+                "Credential" => ("credentials: { a: { ", " } }"),
+                "Check" => ("credentials: { a: { check: { ", " } } }"),
                 _ => ("sources: [{ ", " }]"),
             };
             let read = Config::parse(&format!("version: 1\n{at}{key}: [[]]{before}\n"), "c.yaml".into()).unwrap_err();

@@ -15,7 +15,7 @@ use crate::failure::{Failure, chain};
 use crate::message::Violation;
 use crate::promise::Promise;
 use crate::sabotage::Sabotage;
-use crate::{bounds, herd, locks, outage, queue, storm};
+use crate::{bounds, herd, locks, outage, queue, secrets, storm};
 
 /// What a process is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +45,8 @@ pub(crate) enum Role {
     Labourer,
     /// Puts more documents than there may be.
     Filler,
+    /// Keeps a secret.
+    Keeper,
 }
 
 impl Role {
@@ -62,6 +64,7 @@ impl Role {
             Self::Producer => "producer",
             Self::Labourer => "labourer",
             Self::Filler => "filler",
+            Self::Keeper => "keeper",
         }
     }
 }
@@ -143,6 +146,7 @@ fn play(order: Order) -> Result<(), Failure> {
         Role::Producer => queue::producer::play(&mut worker),
         Role::Labourer => queue::labourer::play(&mut worker),
         Role::Filler => bounds::filler::play(&mut worker),
+        Role::Keeper => secrets::keeper::play(&mut worker),
     };
     worker.voice.flush();
     played

@@ -1,0 +1,52 @@
+//! The keyring of the system, where this command is built with one.
+
+use std::sync::Arc;
+
+use larder_credentials::keyring::{Error, Keyring};
+use larder_credentials::{Name, Secret};
+
+/// Under what the keyring has what this command stores.
+pub(crate) const SERVICE: &str = "larder";
+
+/// The system's, or one that says that there is none.
+pub(super) fn platform() -> Arc<dyn Keyring> {
+    Arc::new(Without)
+}
+
+pub(crate) fn set(name: &Name, secret: &Secret) -> Result<(), Error> {
+    platform().set(SERVICE, name.as_str(), secret)
+}
+
+/// Whether there was one.
+pub(crate) fn remove(name: &Name) -> Result<bool, Error> {
+    let (keyring, account) = (platform(), name.as_str());
+    let had = keyring.get(SERVICE, account)?.is_some();
+    if had {
+        keyring.remove(SERVICE, account)?;
+    }
+    Ok(had)
+}
+
+/// This command was built without.
+#[derive(Debug)]
+struct Without;
+
+impl Without {
+    fn reason() -> Error {
+        Error::NoService { reason: "this larder was built without the feature `keyring`".to_owned() }
+    }
+}
+
+impl Keyring for Without {
+    fn get(&self, _service: &str, _account: &str) -> Result<Option<Secret>, Error> {
+        Err(Self::reason())
+    }
+
+    fn set(&self, _service: &str, _account: &str, _secret: &Secret) -> Result<(), Error> {
+        Err(Self::reason())
+    }
+
+    fn remove(&self, _service: &str, _account: &str) -> Result<(), Error> {
+        Err(Self::reason())
+    }
+}
