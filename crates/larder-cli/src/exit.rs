@@ -19,6 +19,8 @@ impl Exit {
     pub(crate) const USAGE: Self = Self(2);
     /// Nothing is stored under the key.
     pub(crate) const ABSENT: Self = Self(3);
+    /// Credentials are missing or invalid, and nothing else is wrong.
+    pub(crate) const CREDENTIALS: Self = Self(4);
     /// The answer is stale, and was not to be.
     pub(crate) const STALE: Self = Self(5);
     /// What answers could not be reached in time.

@@ -7,6 +7,7 @@ mod child;
 mod completions;
 mod config;
 mod depends;
+mod doctor;
 mod environment;
 mod exit;
 mod explain;
@@ -80,6 +81,7 @@ fn perform(arguments: &Arguments, output: Output) -> Result<Exit, exit::Failed> 
         Verb::Invalidate(terms) => invalidate::run(global, terms, output),
         Verb::Lock(terms) => lock::run(global, terms, output),
         Verb::Locks => locks::run(global, output),
+        Verb::Doctor(terms) => doctor::run(global, terms, output),
         Verb::Verify(terms) => verify::run(global, terms, output),
         Verb::Config(terms) => config::verb::run(global, terms, output),
         Verb::Gc(terms) => gc::run(global, terms, output),
