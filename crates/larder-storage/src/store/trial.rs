@@ -5,17 +5,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use larder_lock::Finding;
+use larder_lock::{Finding, Mode, Wait};
 use larder_system::{Disk, Handle, Open, Replace, read_to_limit, retry, unique, write_all};
 
 use super::{GetError, Store};
 use crate::failure::{Context, Failure};
 use crate::root::{LOCKS, Root, TEMPORARY};
+use crate::stamps::FileName;
+use crate::temporary::{name_of, session_lock};
 
 /// What is written: enough that a full disk cannot hide it in a block that it has anyway.
 const BYTES: usize = 64 * 1024;
-/// How often a sweep of another process may take the files away.
-const ATTEMPTS_MAX: u32 = 8;
 
 /// Why the file system is not fit for a root.
 #[derive(Debug, thiserror::Error)]
@@ -55,16 +55,7 @@ impl Store {
         let disk = root.disk();
         let path = root.path.join(TEMPORARY);
         let Some(folder) = existing(&root, TEMPORARY).context("open", &path)? else { return Ok(false) };
-        let mut attempts = 0;
-        let tried = loop {
-            attempts += 1;
-            // no lock is taken for this name, so that nothing is made that stays: a sweep may take it for a dead writer's
-            match try_once(&root, &folder) {
-                Err(Error::Failed(failure))
-                    if failure.system().kind() == io::ErrorKind::NotFound && attempts < ATTEMPTS_MAX => {}
-                tried => break tried,
-            }
-        };
+        let tried = try_once(&root, &folder);
         disk.close(folder);
         tried.map(|()| true)
     }
@@ -94,19 +85,33 @@ fn existing(root: &Root, name: &str) -> io::Result<Option<Handle>> {
 fn try_once(root: &Root, folder: &Handle) -> Result<(), Error> {
     let place = root.path.join(TEMPORARY);
     let session = unique().context("draw a name for a file in", &place)?;
-    // named as temporary files are, so that a sweep removes what a killed process has left of this
-    let names = [0, 1, 2].map(|number| format!("{session:016x}.{number}"));
-    let tried = steps(root, folder, session, &names);
+    // as every writer, so that nobody takes the files for those of the dead while this lives
+    let Some((locks, _)) = root.existing_locks()? else { return Ok(()) };
+    let name = session_lock(&format!("{session:016x}"));
+    let alive = locks.acquire(&name, Mode::Exclusive, &Wait::none());
+    let alive = alive.map_err(unlocked).context("lock a session in", &place)?;
+    let names = [0, 1, 2].map(|number| name_of(FileName { session, number }));
+    let mut tried = steps(root, folder, session, &names);
     for name in &names {
         let removed = retry(|| root.disk().remove_file(folder, Path::new(name)));
         if let Err(error) = removed
             && error.kind() != io::ErrorKind::NotFound
         {
-            tried?;
-            return Err(Failure::new("remove", place.join(name), error).into());
+            tried = tried.and(Err(Failure::new("remove", place.join(name), error).into()));
         }
     }
+    // what cannot be removed goes with the next sweep
+    let _ = alive.retire();
     tried
+}
+
+/// What the system said when the lock was refused, with all that the refusal tells.
+fn unlocked(error: larder_lock::acquire::Error) -> io::Error {
+    let kind = match &error {
+        larder_lock::acquire::Error::Io { source, .. } => source.kind(),
+        _ => io::ErrorKind::Other,
+    };
+    io::Error::new(kind, error)
 }
 
 fn steps(root: &Root, folder: &Handle, seed: u64, [first, linked, renamed]: &[String; 3]) -> Result<(), Error> {
