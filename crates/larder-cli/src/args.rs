@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
     pub(crate) verb: Verb,
 }
 
-const CODES: &str = "Exit codes: 0 ok, 1 failure or damage found, 2 usage, 3 absent, 5 stale with --fail-on-stale, 69 unavailable, \
+const CODES: &str = "Exit codes: 0 ok, 1 failure or damage found, 2 usage, 3 absent, 4 credentials, 5 stale with --fail-on-stale, 69 unavailable, \
     74 input/output error, 75 lock timeout.\n`run` and `lock` pass the command's own code (126, 127, 128+signal).\n\
     Durations: 400ms, 90s, 15m, 2h, 7d; a wait may also be 0 or infinite.";
 
@@ -93,6 +93,8 @@ pub(crate) enum Verb {
     Index,
     /// Store credentials, and say whether they are found and good
     Auth(Auth),
+    /// Look at everything that could be wrong, and say what to do about it
+    Doctor(Doctor),
     /// Print completions for a shell
     Completions(Completions),
 }
@@ -406,6 +408,14 @@ pub(crate) struct Selected {
     /// All
     #[arg(long)]
     pub(crate) all: bool,
+}
+
+/// `larder doctor`
+#[derive(Debug, PartialEq, Args)]
+pub(crate) struct Doctor {
+    /// Ask nobody beyond this machine
+    #[arg(long)]
+    pub(crate) offline: bool,
 }
 
 /// `larder completions`

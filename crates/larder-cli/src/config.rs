@@ -5,7 +5,7 @@ pub(crate) mod verb;
 
 use std::path::PathBuf;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use larder::Policy;
 use larder_config::{Config, Credential, Source};
 use larder_lock::{Bound, Origin, Wait};
@@ -91,6 +91,18 @@ pub(crate) enum Error {
     },
 }
 
+impl Error {
+    /// The file that it is about, where that has a name.
+    pub(crate) fn file(&self) -> Option<&Utf8Path> {
+        match self {
+            Self::Missing { path, .. } => Some(path),
+            Self::Config(error) => Some(error.file()),
+            Self::Untrusted { file, .. } | Self::UntrustedCredentials { file } => Some(file),
+            Self::NotText { .. } | Self::Class(_) => None,
+        }
+    }
+}
+
 impl From<Error> for Failed {
     fn from(error: Error) -> Self {
         let exit = match error {
@@ -130,6 +142,27 @@ impl Loaded {
     /// What is read is what is used: nobody can change it in between.
     fn parse(bytes: &[u8], path: Utf8PathBuf, standing: Standing) -> Result<Self, Error> {
         Ok(Self { config: Config::parse_bytes(bytes, &path)?, file: Some(path), standing })
+    }
+
+    /// The file; `None` where there is none.
+    pub(crate) fn file(&self) -> Option<&Utf8Path> {
+        self.file.as_deref()
+    }
+
+    /// How the file was come by, in words.
+    pub(crate) const fn origin(&self) -> &'static str {
+        match self.standing {
+            Standing::BuiltIn => "built in",
+            Standing::Named => "named by --config or LARDER_CONFIG",
+            Standing::Users => "the user's own",
+            Standing::Trusted => "found in the working folder and trusted",
+            Standing::Found => "found in the working folder and not trusted",
+        }
+    }
+
+    /// Whether its commands may be run.
+    pub(crate) fn is_trusted(&self) -> bool {
+        self.standing != Standing::Found
     }
 
     /// The source of a key, whether or not it may be asked.

@@ -74,7 +74,7 @@ pub(crate) fn run(global: &Global, output: Output) -> Result<Exit, Failed> {
 }
 
 /// The lock's name as its holder gave it; where that is cut off or another's, its file.
-fn name(held: &Held) -> &str {
+pub(crate) fn name(held: &Held) -> &str {
     let labels = held.holders.iter().filter_map(|holder| holder.label.as_deref());
     labels.into_iter().find(|label| lock::is_name(label, &held.file)).unwrap_or(&held.file)
 }

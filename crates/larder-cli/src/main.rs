@@ -9,6 +9,7 @@ mod completions;
 mod config;
 mod credentials;
 mod depends;
+mod doctor;
 mod environment;
 mod exit;
 mod explain;
@@ -82,6 +83,7 @@ fn perform(arguments: &Arguments, output: Output) -> Result<Exit, exit::Failed> 
         Verb::Invalidate(terms) => invalidate::run(global, terms, output),
         Verb::Lock(terms) => lock::run(global, terms, output),
         Verb::Locks => locks::run(global, output),
+        Verb::Doctor(terms) => doctor::run(global, terms, output),
         Verb::Verify(terms) => verify::run(global, terms, output),
         Verb::Config(terms) => config::verb::run(global, terms, output),
         Verb::Gc(terms) => gc::run(global, terms, output),

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::str::Utf8Error;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use larder_credentials::{form, name};
 use larder_staleness::PatternError;
 
@@ -294,6 +294,44 @@ pub enum Error {
         /// How many there may be.
         max: usize,
     },
+}
+
+impl Error {
+    /// The file that it is about, as it was named when it was read.
+    pub fn file(&self) -> &Utf8Path {
+        match self {
+            Self::Unreadable { file, .. }
+            | Self::NotRegular { file, .. }
+            | Self::TooLarge { file, .. }
+            | Self::MissingVersion { file, .. } => file,
+            Self::NotUtf8 { place, .. }
+            | Self::Yaml { place, .. }
+            | Self::Excess { place, .. }
+            | Self::DuplicateKey { place, .. }
+            | Self::UnknownField { place, .. }
+            | Self::MissingField { place, .. }
+            | Self::WrongKind { place, .. }
+            | Self::UnknownVersion { place, .. }
+            | Self::Value { place, .. }
+            | Self::Contradiction { place, .. }
+            | Self::UnknownClass { place, .. }
+            | Self::ClassName { place, .. }
+            | Self::Pattern { place, .. }
+            | Self::Unmatchable { place, .. }
+            | Self::EmptyCommand { place, .. }
+            | Self::Template { place, .. }
+            | Self::EnvironmentName { place, .. }
+            | Self::CredentialName { place, .. }
+            | Self::UnknownCredential { place, .. }
+            | Self::NoVariable { place, .. }
+            | Self::NotAVariable { place, .. }
+            | Self::WithoutCommand { place, .. }
+            | Self::Characters { place, .. }
+            | Self::Check { place, .. }
+            | Self::Tag { place, .. }
+            | Self::TooMany { place, .. } => &place.file,
+        }
+    }
 }
 
 /// What the YAML reader says: opaque, so that the reader is nobody else's concern.

@@ -75,8 +75,8 @@ pub use larder_lock::{Backend, Wait};
 pub use put::{Durability, Published, Put};
 pub use room::{Bounds, Occupied, Pressure};
 pub use store::{
-    Damage, Evicted, Eviction, GetError, Listing, Mark, Options, Store, Summary, Swept, USE_RECORDED_EVERY, Usage,
-    Verified, View, Views, Worth,
+    Counted, Damage, Evicted, Eviction, GetError, Leftovers, Listing, Loose, Mark, Options, SetAside, Store, Summary,
+    Swept, USE_RECORDED_EVERY, Usage, Verified, View, Views, Worth, trial,
 };
 
 #[cfg(doctest)]

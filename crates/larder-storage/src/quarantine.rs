@@ -96,6 +96,12 @@ fn is_ours(name: &std::ffi::OsStr) -> bool {
     digits(millis) && digits(random)
 }
 
+/// When the file with this name was set aside, in milliseconds since 1970; `None` when [`Quarantine::take`] gives no such
+/// name.
+pub(crate) fn taken_at_ms(name: &str) -> Option<u64> {
+    is_ours(name.as_ref()).then(|| name.split_once('-')?.0.parse().ok()).flatten()
+}
+
 /// What is set aside in the root: files, and the bytes they take.
 pub(crate) fn usage(disk: &dyn Disk, root: &Handle) -> (u64, u64) {
     let Ok(folder) = retry(|| disk.open(root, Path::new(crate::root::QUARANTINE), larder_system::Open::FOLDER)) else {

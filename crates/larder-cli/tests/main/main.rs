@@ -6,6 +6,7 @@ mod bad_input;
 mod bounds;
 mod config;
 mod depends;
+mod doctor;
 mod failures;
 mod frozen;
 mod herd;

@@ -163,6 +163,18 @@ impl Ledger {
         })
     }
 
+    /// What the file says, for whoever only looks: nothing is made, locked or added. The second is what was left when an
+    /// eviction could remove nothing more.
+    pub(crate) fn look(disk: &dyn Disk, clock: &dyn Clock, root: &Handle) -> io::Result<Option<(Occupied, Occupied)>> {
+        let boot = clock.boot().map_or(0, larder_system::Boot::number);
+        let now_ms = u64::try_from(clock.monotonic().as_millis()).unwrap_or(u64::MAX);
+        let file = retry(|| disk.open(root, &Path::new(FOLDER).join(FILE), Open::READ))?;
+        let found = read(disk, &file, boot);
+        disk.close(file);
+        let Found::Sum(sum) = found? else { return Ok(None) };
+        Ok(sum.is_believed(now_ms).then(|| sum.counted()).flatten().map(|occupied| (occupied, sum.stuck)))
+    }
+
     pub(crate) fn pressure(&self) -> Pressure {
         match self.occupied() {
             _ if self.bounds == Bounds::UNLIMITED => Pressure::None,

@@ -3,11 +3,13 @@
 mod announce;
 mod evict;
 mod get;
+mod inspect;
 mod list;
 mod mark;
 mod place;
 mod publish;
 mod sweep;
+pub mod trial;
 mod used;
 mod verify;
 mod view;
@@ -22,6 +24,7 @@ use larder_system::{Clock, Disk, SystemClock, SystemDisk};
 
 pub use self::evict::{Evicted, Eviction, Worth};
 pub use self::get::Error as GetError;
+pub use self::inspect::{Counted, Leftovers, Loose, SetAside};
 pub use self::list::{Listing, Summary, Usage};
 pub use self::mark::Mark;
 pub(crate) use self::mark::Writers;

@@ -1,6 +1,7 @@
 //! The full check: every entry read and judged.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use super::get::Read;
 use super::list::header_at;
@@ -33,6 +34,10 @@ pub struct Verified {
     pub repaired: u64,
     /// The first 1,000 damaged files.
     pub damage: Vec<Damage>,
+    /// When the last of the whole ones was stored, by the wall clock of whoever stored it.
+    pub latest: Option<SystemTime>,
+    /// Whether it was stopped before it had seen everything.
+    pub stopped: bool,
 }
 
 /// A file that is not what it should be.
@@ -54,11 +59,44 @@ impl Store {
     /// # Errors
     /// The root cannot be opened, or the system refuses a call.
     pub fn verify(&self, repair: bool) -> Result<Verified, GetError> {
+        self.verify_from(0, repair, &|_| true)
+    }
+
+    /// The same of some entries, others each time, until `goes_on` has enough of what was seen: for a quick look. Nothing
+    /// changes.
+    ///
+    /// # Errors
+    /// As [`Store::verify`].
+    ///
+    /// ```
+    /// # let scratch = larder_testkit::Scratch::new("verify-some-doc");
+    /// # let store = larder_storage::Store::open(scratch.utf8_path())?;
+    /// let seen = store.verify_some(&|seen| seen.whole + seen.damaged < 100)?;
+    /// assert!(seen.damage.is_empty() && !seen.stopped);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn verify_some(&self, goes_on: &dyn Fn(&Verified) -> bool) -> Result<Verified, GetError> {
+        // without a random number it is the same part each time, which is better than none
+        let turn = larder_system::unique().map_or(0, |number| usize::try_from(number >> 32).unwrap_or(0));
+        self.verify_from(turn, false, goes_on)
+    }
+
+    fn verify_from(
+        &self,
+        turn: usize,
+        repair: bool,
+        goes_on: &dyn Fn(&Verified) -> bool,
+    ) -> Result<Verified, GetError> {
         let mut verified = Verified::default();
         let Some(root) = self.reading()? else { return Ok(verified) };
         let Some(entries) = root.entries()? else { return Ok(verified) };
-        let mut walk = Walk::below(root.disk(), entries, Path::new("")).context("list", root.path.join(ENTRIES))?;
+        let mut walk =
+            Walk::turned(root.disk(), entries, Path::new(""), turn).context("list", root.path.join(ENTRIES))?;
         while let Some(found) = walk.next(root.disk(), entries).context("list", root.path.join(ENTRIES))? {
+            if !goes_on(&verified) {
+                verified.stopped = true;
+                break;
+            }
             match found {
                 Found::Folder(_) => {}
                 Found::Stranger(path) => {
@@ -108,6 +146,8 @@ impl Store {
                 };
                 verified.whole += 1;
                 verified.bytes += header.length;
+                let stored = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(header.stored_ms));
+                verified.latest = verified.latest.max(stored);
                 verified.invalidated += u64::from(standing != Standing::Current);
             }
         }

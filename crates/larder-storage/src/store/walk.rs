@@ -29,12 +29,19 @@ pub(super) struct Walk {
     /// Folders under way, each with the names still to visit, in reverse.
     stack: Vec<(PathBuf, Vec<(std::ffi::OsString, Kind)>)>,
     passes_over: bool,
+    /// By how much the order in each folder is turned.
+    turn: usize,
 }
 
 impl Walk {
     /// Begins at `start` below `entries`; a folder that is not there is walked at once.
     pub(super) fn below(disk: &dyn Disk, entries: &Handle, start: &Path) -> io::Result<Self> {
-        let mut walk = Self { stack: Vec::new(), passes_over: false };
+        Self::turned(disk, entries, start, 0)
+    }
+
+    /// The same, each folder from another name on: walks that end early then see other entries each time.
+    pub(super) fn turned(disk: &dyn Disk, entries: &Handle, start: &Path, turn: usize) -> io::Result<Self> {
+        let mut walk = Self { stack: Vec::new(), passes_over: false, turn };
         walk.enter(disk, entries, start.to_owned())?;
         Ok(walk)
     }
@@ -60,6 +67,8 @@ impl Walk {
         };
         let mut names: Vec<_> = names.into_iter().map(|listed| (listed.name, listed.kind)).collect();
         names.sort_by(|one, other| other.0.cmp(&one.0));
+        let turn = self.turn.checked_rem(names.len()).unwrap_or(0);
+        names.rotate_left(turn);
         self.stack.push((path, names));
         Ok(())
     }

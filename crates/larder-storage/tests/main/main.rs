@@ -4,6 +4,7 @@
 mod damage;
 mod generations;
 mod hostile;
+mod inspect;
 mod interleavings;
 mod limits;
 mod marks;

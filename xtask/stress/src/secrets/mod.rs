@@ -7,6 +7,7 @@ mod search;
 mod step;
 pub(crate) mod witness;
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -47,12 +48,10 @@ pub(crate) fn run(stage: &Stage) -> Result<(), Failure> {
         let mut chances = seed.fork();
         crowd.live(SPELL, || {
             let Some(larder) = &stage.larder else { return Ok(()) };
-            let step = match steps.next() {
-                Some(step) => step,
-                None => {
-                    steps = Step::all(stage.program.as_str(), arena.join("apart").as_str(), &canaries).into_iter();
-                    return look(stage, &arena, &canaries);
-                }
+            let Some(step) = steps.next() else {
+                steps = Step::all(stage.program.as_str(), arena.join("apart").as_str(), &canaries).into_iter();
+                look(stage, &arena, &canaries);
+                return Ok(());
             };
             take(stage, larder, &arena, &canaries, &mut chances, &step)
         })?;
@@ -60,7 +59,7 @@ pub(crate) fn run(stage: &Stage) -> Result<(), Failure> {
         if stage.is_cut_short() {
             return Ok(());
         }
-        look(stage, &arena, &canaries)?;
+        look(stage, &arena, &canaries);
         if !stage.tally.is_violated() {
             scratch::remove(&arena);
         }
@@ -104,7 +103,7 @@ fn judge_words(stage: &Stage, canaries: &Canaries, step: &Step, said: &step::Sai
 }
 
 /// Searches every file.
-fn look(stage: &Stage, arena: &Utf8Path, canaries: &Canaries) -> Result<(), Failure> {
+fn look(stage: &Stage, arena: &Utf8Path, canaries: &Canaries) {
     for folder in ["searched", "config"] {
         let searched = search::search(&arena.join(folder), &arena.join("config"), canaries);
         let wrong = (!searched.found.is_empty()).then(|| searched.found.join("; "));
@@ -118,7 +117,6 @@ fn look(stage: &Stage, arena: &Utf8Path, canaries: &Canaries) -> Result<(), Fail
         stage.tally.judged(Promise::Secret, searched.files);
         stage.tally.counted("bytes searched for secrets", searched.bytes);
     }
-    Ok(())
 }
 
 /// What the command reads: how each of the secrets is found.
@@ -139,9 +137,9 @@ fn configure(stage: &Stage, arena: &Utf8Path, canaries: &Canaries) -> Result<(),
         Way::Malformed.variable(),
     );
     for name in ["variable", "command", "stored", "malformed", "missing"] {
-        text.push_str(&format!("  - {{match: \"{name}/**\", command: {witness}, credentials: [{name}]}}\n"));
+        let _ = writeln!(text, "  - {{match: \"{name}/**\", command: {witness}, credentials: [{name}]}}");
     }
-    text.push_str(&format!("  - {{match: \"nothing/**\", command: {witness}}}\n"));
+    let _ = writeln!(text, "  - {{match: \"nothing/**\", command: {witness}}}");
     write(&arena.join("searched/larder.yaml"), &text)
 }
 
