@@ -87,7 +87,7 @@ fn folder() -> Result<camino::Utf8PathBuf, Error> {
 
 /// Looks for a credential in all its places (its variable, its command, the keyring, the file) and says what it is worth.
 pub(crate) fn checker(name: &Name, configured: Option<&Credential>) -> Result<Checker, Error> {
-    let advice = Advice::new("larder").set_command(format!("larder auth set {name}"));
+    let advice = Advice::new("larder").set_command("larder auth set");
     let mut checker = Checker::new(chain(name, configured)?, advice);
     if let Some(credential) = configured {
         checker = checker.form(credential.form.clone());

@@ -2,6 +2,7 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, in its own helpers too")]
 
+mod auth;
 mod bad_input;
 mod bounds;
 mod config;

@@ -8,6 +8,7 @@ mod step;
 pub(crate) mod witness;
 
 use std::fmt::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -44,18 +45,17 @@ pub(crate) fn run(stage: &Stage) -> Result<(), Failure> {
         configure(stage, &arena, &canaries)?;
         let cast = vec![Role::Keeper; usize::try_from((stage.processes / 12).clamp(2, 4)).unwrap_or(2)];
         let mut crowd = Crowd::start(stage, "secrets", arena.clone(), seed.fork(), &cast)?;
-        let mut steps = Vec::new().into_iter();
-        let mut chances = seed.fork();
-        crowd.live(SPELL, || {
-            let Some(larder) = &stage.larder else { return Ok(()) };
-            let Some(step) = steps.next() else {
-                steps = Step::all(stage.program.as_str(), arena.join("apart").as_str(), &canaries).into_iter();
-                look(stage, &arena, &canaries);
-                return Ok(());
-            };
-            take(stage, larder, &arena, &canaries, &mut chances, &step)
+        let (is_over, chances) = (AtomicBool::new(false), seed.fork());
+        std::thread::scope(|scope| {
+            // beside the crowd, which must be thawed while a command waits for one of it
+            let steps = || take_all(stage, &arena, &canaries, chances, &is_over);
+            let steps = std::thread::Builder::new().spawn_scoped(scope, steps).doing("start a scene")?;
+            let lived = crowd.live(SPELL, || Ok(()));
+            is_over.store(true, Ordering::Relaxed);
+            let ended = crowd.end();
+            steps.join().map_err(|_| "a scene panicked").doing("run a scene")??;
+            lived.and(ended)
         })?;
-        crowd.end()?;
         if stage.is_cut_short() {
             return Ok(());
         }
@@ -63,6 +63,27 @@ pub(crate) fn run(stage: &Stage) -> Result<(), Failure> {
         if !stage.tally.is_violated() {
             scratch::remove(&arena);
         }
+    }
+    Ok(())
+}
+
+/// All steps, again and again, until the spell is over; between them everything is searched.
+fn take_all(
+    stage: &Stage,
+    arena: &Utf8PathBuf,
+    canaries: &Canaries,
+    mut chances: Seed,
+    is_over: &AtomicBool,
+) -> Result<(), Failure> {
+    let Some(larder) = &stage.larder else { return Ok(()) };
+    while !is_over.load(Ordering::Relaxed) {
+        for step in Step::all(stage.program.as_str(), arena.join("apart").as_str(), canaries) {
+            if is_over.load(Ordering::Relaxed) || stage.is_cut_short() {
+                return Ok(());
+            }
+            take(stage, larder, arena, canaries, &mut chances, &step)?;
+        }
+        look(stage, arena, canaries);
     }
     Ok(())
 }

@@ -115,7 +115,8 @@ impl Step {
             step(&["verify", "--json"]),
             step(&["doctor", "--json"]).ends_somehow(),
             step(&["doctor"]).ends_somehow(),
-            step(&["auth", "remove", "stored"]),
+            // one that was killed may have done it
+            step(&["auth", "remove", "stored"]).ends_somehow(),
             step(&["auth", "remove", "stored"]).ends(3),
         ]
     }
