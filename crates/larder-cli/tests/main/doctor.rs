@@ -32,7 +32,9 @@ fn told(place: &Place, words: &[&str]) -> Done {
 /// What is found, but for what is to be said of the disk that the tests happen to run on.
 fn findings(place: &Place) -> Vec<Value> {
     let done = told(place, &["--json"]);
-    let report: Value = serde_json::from_str(&done.out).unwrap_or_else(|_| panic!("{} {}", done.out, done.err));
+    let report = serde_json::from_str::<Value>(&done.out);
+    assert!(report.is_ok(), "{} {}", done.out, done.err);
+    let report = report.unwrap();
     assert_eq!(report["version"], 1);
     let counts = ["errors", "warnings", "notes"].map(|name| report[name].as_u64().unwrap());
     let all = report["findings"].as_array().unwrap();
