@@ -48,7 +48,11 @@ fn a_source_gets_the_credentials_that_it_asks_for_and_no_others() {
     let done = with(&place, &variables[..1], &["get", "both/b"]);
     assert_eq!((done.code, done.out.as_str()), (Some(0), "dk-from-env,\n"));
     with(&place, &variables, &["get", "docs/a"]).says(0, &[]);
-    assert_eq!(std::fs::read_to_string(place.path("calls")).unwrap(), "dk-from-env,", "the other one was not asked for");
+    assert_eq!(
+        std::fs::read_to_string(place.path("calls")).unwrap(),
+        "dk-from-env,",
+        "the other one was not asked for"
+    );
     assert_eq!(with(&place, &variables, &["get", "free/a"]).out, "[]\n");
 }
 
@@ -99,7 +103,8 @@ fn what_is_stored_is_found_and_the_variable_comes_before_it() {
 #[test]
 fn looking_makes_nothing() {
     let place = place("auth-looking", CONFIG);
-    for words in [&["auth", "status"][..], &["auth", "check", "docs"], &["auth", "remove", "docs"], &["get", "docs/a"]] {
+    for words in [&["auth", "status"][..], &["auth", "check", "docs"], &["auth", "remove", "docs"], &["get", "docs/a"]]
+    {
         place.larder(words);
     }
     let folder = place.path("configurations/larder");
@@ -144,7 +149,8 @@ fn what_is_no_credential_is_not_stored_and_not_repeated() {
 fn a_configuration_that_was_found_gives_no_credential_to_anybody_before_it_is_trusted() {
     let place = Place::new("auth-untrusted");
     place.write("larder.yaml", CONFIG);
-    for words in [&["auth", "status"][..], &["auth", "check", "docs"], &["auth", "remove", "docs"], &["get", "docs/a"]] {
+    for words in [&["auth", "status"][..], &["auth", "check", "docs"], &["auth", "remove", "docs"], &["get", "docs/a"]]
+    {
         with(&place, &[("DOCS_TOKEN", "dk-variable")], words).says(2, &["larder config trust"]);
     }
     assert_eq!(place.calls(), 0);
@@ -213,7 +219,9 @@ fn serve(answers: &[&'static str]) -> (u16, std::thread::JoinHandle<Vec<String>>
         let one = |answer: &&str| {
             let (mut stream, _) = listener.accept().unwrap();
             let request = head(&stream);
-            stream.write_all(format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").as_bytes()).unwrap();
+            stream
+                .write_all(format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").as_bytes())
+                .unwrap();
             request
         };
         answers.iter().map(one).collect()
@@ -228,11 +236,18 @@ fn head(stream: &TcpStream) -> String {
 
 #[test]
 fn six_things_that_may_be_true_of_a_key_have_six_reports() {
-    let (port, served) =
-        serve(&["200 OK", "401 Unauthorized", "429 Too Many Requests\r\nretry-after: 120", "200 OK", "401 Unauthorized"]);
+    let (port, served) = serve(&[
+        "200 OK",
+        "401 Unauthorized",
+        "429 Too Many Requests\r\nretry-after: 120",
+        "200 OK",
+        "401 Unauthorized",
+    ]);
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let config = |port: u16| {
-        format!("version: 1\ncredentials: {{docs: {{env: DOCS_TOKEN, prefix: dk-, check: {{url: 'http://127.0.0.1:{port}/me', header: 'X-Key: {{}}', timeout: 5s}}}}}}\n")
+        format!(
+            "version: 1\ncredentials: {{docs: {{env: DOCS_TOKEN, prefix: dk-, check: {{url: 'http://127.0.0.1:{port}/me', header: 'X-Key: {{}}', timeout: 5s}}}}}}\n"
+        )
     };
     let place = place("auth-six", &config(port));
     let check = |value: &str| with(&place, &[("DOCS_TOKEN", value)], &["auth", "check", "docs"]);
@@ -261,7 +276,11 @@ fn six_things_that_may_be_true_of_a_key_have_six_reports() {
     ];
     for (done, code, says) in all {
         assert_eq!(done.code, Some(code), "{}{}", done.out, done.err);
-        assert!(done.out.contains(says) && !done.out.contains("CANARY") && !done.err.contains("CANARY"), "{}", done.out);
+        assert!(
+            done.out.contains(says) && !done.out.contains("CANARY") && !done.err.contains("CANARY"),
+            "{}",
+            done.out
+        );
         assert_eq!(done.out.contains("what to do"), code != 0, "{}", done.out);
     }
 }
