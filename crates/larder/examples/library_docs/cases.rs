@@ -86,7 +86,9 @@ pub(crate) async fn classes() -> Outcome<String> {
         clock.advance(DAY * days);
         check(knowledge.cache.get(&key).await?.is_some(), || format!("{library} is stale after {days} days already"))?;
         clock.advance(MOMENT);
-        check(knowledge.cache.get(&key).await?.is_none(), || format!("{library} is fresh after more than {days} days"))?;
+        check(knowledge.cache.get(&key).await?.is_none(), || {
+            format!("{library} is fresh after more than {days} days")
+        })?;
         passed += days;
     }
     Ok(format!("7, 14, 21 as configured, 30 as told; {passed} days by the clock"))
@@ -132,7 +134,8 @@ pub(crate) async fn outage() -> Outcome<String> {
         // the first step
         clock.advance(Duration::from_secs(30));
     }
-    clock.advance(DAY * 30 + FALLBACK - DAY * 40);
+    // the minute of the back-off is more than the window
+    clock.advance(FALLBACK.saturating_sub(DAY * 10));
     let error = knowledge.lookup("react", None).await.err().ok_or("a copy older than all windows was given out")?;
     let is_failure = matches!(error.downcast_ref(), Some(fetch::Error::Failed { .. }));
     check(is_failure, || format!("not the upstream's failure but: {error}"))?;
@@ -147,7 +150,9 @@ pub(crate) async fn recommendations() -> Outcome<String> {
     let (knowledge, clock) = scene(&place, DEFAULT_MAX_AGE_DAYS)?;
     knowledge.lookup("react", None).await?;
     let mut said = Vec::new();
-    for (days, advice, left) in [(0, Advice::Keep, 30), (22, Advice::Keep, 8), (1, Advice::Consider, 7), (8, Advice::Refresh, -1)] {
+    for (days, advice, left) in
+        [(0, Advice::Keep, 30), (22, Advice::Keep, 8), (1, Advice::Consider, 7), (8, Advice::Refresh, -1)]
+    {
         clock.advance(DAY * days);
         let recommended = knowledge.recommend("react").await?;
         let (_, recommendation) = recommended.first().ok_or("nothing is recommended")?;

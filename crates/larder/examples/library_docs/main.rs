@@ -26,7 +26,11 @@ fn main() -> Outcome<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let mut criteria = Criteria::new("library_docs: a knowledge base that many agents share")?;
-    criteria.judge("AC1", "each library and topic has its own document, whatever they spell, in its folder", cases::names);
+    criteria.judge(
+        "AC1",
+        "each library and topic has its own document, whatever they spell, in its folder",
+        cases::names,
+    );
     criteria.judge("AC2", "a document is stale when it is older than its class allows, and not before", cases::classes);
     criteria.judge(
         "AC3",
@@ -39,7 +43,11 @@ fn main() -> Outcome<ExitCode> {
         cases::outage,
     );
     criteria.judge("AC5", "the recommendation is keep, consider, refresh, with the days left", cases::recommendations);
-    criteria.judge("AC6", "the queue does the most urgent first: 9, 8, 7, 3; twice the same is once", cases::priorities);
+    criteria.judge(
+        "AC6",
+        "the queue does the most urgent first: 9, 8, 7, 3; twice the same is once",
+        cases::priorities,
+    );
     criteria.judge(
         "AC7",
         "a task is done when its document was fetched; one that fails stands in nobody's way",

@@ -85,7 +85,9 @@ pub(crate) async fn killed_writers() -> Outcome<String> {
             if let Some(answer) = cache.get(&key).await? {
                 let letter = answer.body.first().copied().unwrap_or_default();
                 let is_whole = answer.body.len() == BODY_BYTES && answer.body.iter().all(|byte| *byte == letter);
-                check(is_whole && letter.is_ascii_lowercase(), || format!("{} bytes that are mixed", answer.body.len()))?;
+                check(is_whole && letter.is_ascii_lowercase(), || {
+                    format!("{} bytes that are mixed", answer.body.len())
+                })?;
                 reads += 1;
                 seen.insert(letter);
             }

@@ -6,8 +6,8 @@ use std::thread;
 
 use larder::{Cache, Failure, Key, Terms};
 use larder_lock::Cancellation;
-use larder_testkit::child::{self, Args};
 use larder_testkit::Upstream;
+use larder_testkit::child::{self, Args};
 
 use crate::criteria::Outcome;
 use crate::place::fetch_from;
@@ -29,8 +29,7 @@ pub(crate) fn child(role: &str, args: &Args) -> Outcome {
 /// Asks for the metadata of a distribution. Its parent hangs up, or sends a line, to cancel.
 fn ask(cache: &Cache, args: &Args) -> Outcome {
     let upstream = Upstream::open(args.get("upstream"));
-    let said =
-        Said { flag: args.find("flag"), environment: args.find("environment"), config: args.find("config") };
+    let said = Said { flag: args.find("flag"), environment: args.find("environment"), config: args.find("config") };
     let (wait, cancellation) = (said.wait()?, Cancellation::new());
     let feedback = Feedback { bound: wait.bound(), origin: wait.origin().clone(), say: child::say };
     let wait = wait.observed_by(Arc::new(feedback)).cancelled_by(&cancellation);
@@ -66,4 +65,3 @@ fn write(cache: &Cache, args: &Args) -> Outcome {
     }
     Ok(())
 }
-
