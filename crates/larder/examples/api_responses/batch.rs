@@ -66,8 +66,7 @@ async fn store(cache: &Cache, key: Key, body: String, put: Put) -> Outcome<Resul
     Ok(tokio::task::spawn_blocking(move || store.put(&key, body.as_bytes(), &put)).await?)
 }
 
-pub(crate) async fn one_call() -> Outcome<String> {
-    let place = Place::new("api-batch");
+pub(crate) async fn one_call(place: &Place) -> Outcome<String> {
     let cache = configured(place.builder())?.build()?;
     for id in ["2", "4"] {
         ask(&cache, &place.upstream, &Request::get(&["books", id])).await?;
@@ -85,8 +84,7 @@ pub(crate) async fn one_call() -> Outcome<String> {
     Ok("2 there, 4 fetched with 1 call, then none".to_owned())
 }
 
-pub(crate) async fn overtaken() -> Outcome<String> {
-    let place = Place::new("api-overtaken");
+pub(crate) async fn overtaken(place: &Place) -> Outcome<String> {
     let cache = configured(place.builder())?.build()?;
     let hold = place.upstream.hold();
     let batch = tokio::spawn({

@@ -24,9 +24,8 @@ fn scene(place: &Place) -> Outcome<(Cache, Arc<VirtualClock>)> {
     Ok((configured(place.builder())?.store_options(Options::new().clock(clock.clone())).build()?, clock))
 }
 
-pub(crate) async fn keys() -> Outcome<String> {
-    let place = Place::new("api-keys");
-    let (cache, _) = scene(&place)?;
+pub(crate) async fn keys(place: &Place) -> Outcome<String> {
+    let (cache, _) = scene(place)?;
     let mut requests = Vec::new();
     for one in PARTS {
         requests.push(Request::get(&[one]));
@@ -57,9 +56,8 @@ pub(crate) async fn keys() -> Outcome<String> {
     Ok(format!("{} requests, {} keys, {} calls", requests.len(), seen.len(), place.upstream.calls()))
 }
 
-pub(crate) async fn classes() -> Outcome<String> {
-    let place = Place::new("api-classes");
-    let (cache, clock) = scene(&place)?;
+pub(crate) async fn classes(place: &Place) -> Outcome<String> {
+    let (cache, clock) = scene(place)?;
     let paths: [(&str, &[&str]); 5] = [
         ("book", &["books", "17"]),
         ("list", &["books"]),
@@ -81,9 +79,8 @@ pub(crate) async fn classes() -> Outcome<String> {
     Ok(format!("{} answers, each to the millisecond", paths.len()))
 }
 
-pub(crate) async fn absent() -> Outcome<String> {
-    let place = Place::new("api-absent");
-    let (cache, clock) = scene(&place)?;
+pub(crate) async fn absent(place: &Place) -> Outcome<String> {
+    let (cache, clock) = scene(place)?;
     let key = Request::get(&["books", "0"]).key()?.ok_or("reading has a key")?;
     let calls = Arc::new(AtomicUsize::new(0));
     let counting = || {
@@ -115,9 +112,8 @@ pub(crate) async fn absent() -> Outcome<String> {
     Ok("10 callers, 2 calls a minute apart; 0 s: each its own call".to_owned())
 }
 
-pub(crate) async fn outage() -> Outcome<String> {
-    let place = Place::new("api-outage");
-    let (cache, clock) = scene(&place)?;
+pub(crate) async fn outage(place: &Place) -> Outcome<String> {
+    let (cache, clock) = scene(place)?;
     let request = Request::get(&["books", "17"]);
     ask(&cache, &place.upstream, &request).await?;
     place.upstream.fails("bad gateway");

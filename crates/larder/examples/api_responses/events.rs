@@ -36,10 +36,9 @@ async fn handle(cache: &Cache, event: Event<'_>) -> Outcome {
     Ok(())
 }
 
-pub(crate) async fn one_call() -> Outcome<String> {
-    let place = Place::new("api-herd");
+pub(crate) async fn one_call(place: &Place) -> Outcome<String> {
     let hold = place.upstream.hold();
-    let mut workers: Vec<_> = (0..WORKERS).map(|_| worker(&place)).collect();
+    let mut workers: Vec<_> = (0..WORKERS).map(|_| worker(place)).collect();
     for worker in &mut workers {
         worker.send_line(&format!("many {TASKS} books 17"));
     }
@@ -68,10 +67,9 @@ fn into_memory(worker: &mut Child, path: &str) -> Outcome<String> {
     Err(format!("{path} does not come into the worker's memory").into())
 }
 
-pub(crate) async fn in_memory() -> Outcome<String> {
-    let place = Place::new("api-memory");
+pub(crate) async fn in_memory(place: &Place) -> Outcome<String> {
     let cache = configured(place.builder())?.build()?;
-    let mut other = worker(&place);
+    let mut other = worker(place);
     let mut calls = 0;
     for event in [Event::BookUpdated { book: "17" }, Event::BookDeleted { book: "17" }] {
         calls += 1;
@@ -87,9 +85,8 @@ pub(crate) async fn in_memory() -> Outcome<String> {
     Ok("2 events, each in force in the other process with the next question".to_owned())
 }
 
-pub(crate) async fn by_tag() -> Outcome<String> {
-    let place = Place::new("api-tag");
-    let (cache, mut other) = (configured(place.builder())?.build()?, worker(&place));
+pub(crate) async fn by_tag(place: &Place) -> Outcome<String> {
+    let (cache, mut other) = (configured(place.builder())?.build()?, worker(place));
     // which books are in a list is known only when it comes
     let paths = [
         ("publishers 7 books", "1 10", true),
@@ -111,8 +108,7 @@ pub(crate) async fn by_tag() -> Outcome<String> {
     Ok("its list and itself; `10` and the list without it stay; 2 calls".to_owned())
 }
 
-pub(crate) async fn each() -> Outcome<String> {
-    let place = Place::new("api-each");
+pub(crate) async fn each(place: &Place) -> Outcome<String> {
     let cache = configured(place.builder())?.build()?;
     let paths: [&[&str]; 6] = [
         &["books", "1"],
@@ -147,9 +143,8 @@ pub(crate) async fn each() -> Outcome<String> {
     Ok(format!("{} events on {} answers each", rows.len(), paths.len()))
 }
 
-pub(crate) async fn by_prefix() -> Outcome<String> {
-    let place = Place::new("api-prefix");
-    let (cache, mut other) = (configured(place.builder())?.build()?, worker(&place));
+pub(crate) async fn by_prefix(place: &Place) -> Outcome<String> {
+    let (cache, mut other) = (configured(place.builder())?.build()?, worker(place));
     for page in 0..BELOW {
         ask(&cache, &place.upstream, &Request::get(&["publishers", "7"]).with("page", &page.to_string())).await?;
     }
@@ -170,9 +165,8 @@ pub(crate) async fn by_prefix() -> Outcome<String> {
     Ok(format!("{} answers, 1 invalidation; `70` stays", BELOW + 1))
 }
 
-pub(crate) async fn in_flight() -> Outcome<String> {
-    let place = Place::new("api-flight");
-    let (cache, mut early) = (configured(place.builder())?.build()?, worker(&place));
+pub(crate) async fn in_flight(place: &Place) -> Outcome<String> {
+    let (cache, mut early) = (configured(place.builder())?.build()?, worker(place));
     let hold = place.upstream.hold();
     early.send_line("ask books 17");
     until_calls(&place.upstream, 1).await?;
@@ -196,9 +190,8 @@ pub(crate) async fn in_flight() -> Outcome<String> {
     Ok("the older answer went to who had asked for it, and was not stored; 2 calls".to_owned())
 }
 
-pub(crate) async fn counters() -> Outcome<String> {
-    let place = Place::new("api-counters");
-    let mut workers: Vec<_> = (0..WORKERS).map(|_| worker(&place)).collect();
+pub(crate) async fn counters(place: &Place) -> Outcome<String> {
+    let mut workers: Vec<_> = (0..WORKERS).map(|_| worker(place)).collect();
     let mut asked_in_all = 0;
     for round in 0..5 {
         for worker in &mut workers {

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use larder::{Answer, Context, Fetched, Forward, Level, Verdict};
 
 use crate::criteria::{Outcome, check, same};
-use crate::generation::{key, scene, write};
+use crate::generation::{key, prepare, write};
 use crate::place::{Fetching, Place, text};
 use crate::reports::{configured, read, report, report_with, terms};
 
@@ -34,39 +34,39 @@ async fn ask(place: &Place, cache: &larder::Cache) -> Outcome<Answer> {
     Ok(answer)
 }
 
-pub(crate) async fn by_content() -> Outcome<String> {
-    let place = scene("reports-files")?;
+pub(crate) async fn by_content(place: &Place) -> Outcome<String> {
+    prepare(place)?;
     let (cache, other) = (configured(place.builder())?.build()?, configured(place.builder())?.build()?);
     for number in 0..FILES {
-        write(&place, &format!("file-{number:03}"), &number.to_string())?;
+        write(place, &format!("file-{number:03}"), &number.to_string())?;
     }
-    ask(&place, &cache).await?;
+    ask(place, &cache).await?;
     for name in ["one", "file-000", "file-149"] {
-        touch(&place, name)?;
+        touch(place, name)?;
     }
-    write(&place, "file-149", "149")?;
+    write(place, "file-149", "149")?;
     for cache in [&cache, &cache, &other] {
-        check(ask(&place, cache).await?.outcome.is_hit(), || "a touch had it generated anew".to_owned())?;
+        check(ask(place, cache).await?.outcome.is_hit(), || "a touch had it generated anew".to_owned())?;
     }
     same("generations", place.upstream.calls(), 1)?;
     let mut generations = 1;
     for (what, change) in [("changed", "150"), ("changed back", "149"), ("added", "new"), ("removed", "")] {
         match what {
-            "added" => write(&place, "file-last", change)?,
-            "removed" => remove(&place, "file-last")?,
-            _ => write(&place, "file-149", change)?,
+            "added" => write(place, "file-last", change)?,
+            "removed" => remove(place, "file-last")?,
+            _ => write(place, "file-149", change)?,
         }
         generations += 1;
         for cache in [&cache, &other, &cache] {
-            ask(&place, cache).await?;
+            ask(place, cache).await?;
         }
         same(&format!("generations after a file was {what}"), place.upstream.calls(), generations)?;
     }
     Ok(format!("{FILES} files: touched and rewritten 0, changed, added, removed {}", generations - 1))
 }
 
-pub(crate) async fn meanwhile() -> Outcome<String> {
-    let place = scene("reports-meanwhile")?;
+pub(crate) async fn meanwhile(place: &Place) -> Outcome<String> {
+    prepare(place)?;
     let (cache, inputs) = (configured(place.builder())?.build()?, place.scratch.join("inputs"));
     let file = inputs.join("one");
     let generate = move |_: Context| -> Fetching {
@@ -79,24 +79,24 @@ pub(crate) async fn meanwhile() -> Outcome<String> {
     };
     let first = report_with(&cache, &key()?, &terms(&inputs), generate).await?;
     same("who asked for it", text(&first).as_str(), "made from 1")?;
-    let second = ask(&place, &cache).await?;
+    let second = ask(place, &cache).await?;
     same("the next", text(&second).as_str(), "generation 1 from 2")?;
-    check(ask(&place, &cache).await?.outcome.is_hit(), || "it is generated again and again".to_owned())?;
+    check(ask(place, &cache).await?.outcome.is_hit(), || "it is generated again and again".to_owned())?;
     Ok("the report was given to its caller, and to nobody else".to_owned())
 }
 
-pub(crate) async fn provenance() -> Outcome<String> {
-    let place = scene("reports-provenance")?;
+pub(crate) async fn provenance(place: &Place) -> Outcome<String> {
+    prepare(place)?;
     let cache = configured(place.builder())?.build()?;
-    let first = ask(&place, &cache).await?.outcome;
+    let first = ask(place, &cache).await?.outcome;
     same("the first", (first.verdict, first.level), (Verdict::Forward(Forward::UriMiss), Level::Upstream))?;
     for level in [Level::Disk, Level::Memory] {
-        let again = ask(&place, &cache).await?.outcome;
+        let again = ask(place, &cache).await?.outcome;
         same("again", (again.verdict, again.level, again.stale), (Verdict::Hit, level, false))?;
         check(again.age.is_some() && again.ttl.is_some_and(|ttl| ttl > 0), || again.to_string())?;
     }
-    write(&place, "one", "2")?;
-    let changed = ask(&place, &cache).await?.outcome;
+    write(place, "one", "2")?;
+    let changed = ask(place, &cache).await?.outcome;
     same("after a change", changed.verdict, Verdict::Forward(Forward::Stale))?;
     let said = changed.to_string();
     check(said.contains("inputs/one has changed"), || format!("it does not say which file: {said}"))?;

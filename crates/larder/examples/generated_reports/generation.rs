@@ -26,12 +26,10 @@ pub(crate) fn key() -> Outcome<Key> {
     key_of("analysis", "what does the parser do")
 }
 
-/// A place with a folder of files to make reports from.
-pub(crate) fn scene(name: &str) -> Outcome<Place> {
-    let place = Place::new(name);
-    write(&place, "one", "1")?;
+/// Gives the place a folder of files to make reports from.
+pub(crate) fn prepare(place: &Place) -> Outcome {
     place.upstream.answers("generation {call}");
-    Ok(place)
+    write(place, "one", "1")
 }
 
 /// Writes a file of the workspace, as its user would.
@@ -58,10 +56,10 @@ fn answers_of(other: &mut Child) -> Outcome<Vec<String>> {
     Ok(said)
 }
 
-pub(crate) async fn once() -> Outcome<String> {
-    let place = scene("reports-once")?;
+pub(crate) async fn once(place: &Place) -> Outcome<String> {
+    prepare(place)?;
     let hold = place.upstream.hold();
-    let mut others = wanting(&place);
+    let mut others = wanting(place);
     drop(hold);
     let mut generated = 0;
     for other in &mut others {
@@ -75,11 +73,11 @@ pub(crate) async fn once() -> Outcome<String> {
     Ok(format!("{} callers, 1 generation", PROCESSES * TASKS))
 }
 
-pub(crate) async fn failure() -> Outcome<String> {
-    let place = scene("reports-failure")?;
+pub(crate) async fn failure(place: &Place) -> Outcome<String> {
+    prepare(place)?;
     place.upstream.fails("out of tokens");
     let hold = place.upstream.hold();
-    let mut others = wanting(&place);
+    let mut others = wanting(place);
     drop(hold);
     for other in &mut others {
         for said in answers_of(other)? {
@@ -90,8 +88,9 @@ pub(crate) async fn failure() -> Outcome<String> {
     Ok(format!("{} callers, 1 attempt", PROCESSES * TASKS))
 }
 
-pub(crate) async fn stale_fallback() -> Outcome<String> {
-    let (place, clock) = (scene("reports-stale")?, Arc::new(VirtualClock::new()));
+pub(crate) async fn stale_fallback(place: &Place) -> Outcome<String> {
+    prepare(place)?;
+    let clock = Arc::new(VirtualClock::new());
     let open = || {
         configured(place.builder())
             .and_then(|builder| Ok(builder.store_options(Options::new().clock(clock.clone())).build()?))
@@ -122,8 +121,8 @@ fn failing(_: Context) -> Fetching {
     Box::pin(async { Err(Failure::new(larder::Class::Unavailable, "out of tokens")) })
 }
 
-pub(crate) async fn successor() -> Outcome<String> {
-    let place = scene("reports-successor")?;
+pub(crate) async fn successor(place: &Place) -> Outcome<String> {
+    prepare(place)?;
     let (cache, inputs) = (configured(place.builder())?.build()?, place.scratch.join("inputs"));
     let hold = place.upstream.hold();
     let mut first = place.spawn("want", &[("inputs", &inputs.to_string_lossy())]);
@@ -176,8 +175,9 @@ fn panicking(began: Arc<Notify>, now: Arc<Notify>) -> impl FnOnce(Context) -> Fe
     }
 }
 
-pub(crate) async fn hanging() -> Outcome<String> {
-    let (place, clock) = (scene("reports-hanging")?, Arc::new(VirtualClock::new()));
+pub(crate) async fn hanging(place: &Place) -> Outcome<String> {
+    prepare(place)?;
+    let clock = Arc::new(VirtualClock::new());
     let options = Options::new().clock(clock.clone());
     let cache = configured(place.builder())?.store_options(options).build()?;
     let inputs = place.scratch.join("inputs");
@@ -194,8 +194,8 @@ pub(crate) async fn hanging() -> Outcome<String> {
     Ok("the old report by the soft timeout; without one, an error by the hard one".to_owned())
 }
 
-pub(crate) async fn questions() -> Outcome<String> {
-    let place = scene("reports-questions")?;
+pub(crate) async fn questions(place: &Place) -> Outcome<String> {
+    prepare(place)?;
     let (cache, inputs) = (configured(place.builder())?.build()?, place.scratch.join("inputs"));
     let questions =
         ["from A to B", "from B to A", "from A to b", "from A to B?", "from A/B", "from A%2FB", "A to B from"];
@@ -209,8 +209,9 @@ pub(crate) async fn questions() -> Outcome<String> {
     Ok(format!("{} questions, {} generations", questions.len() + 1, place.upstream.calls()))
 }
 
-pub(crate) async fn kinds() -> Outcome<String> {
-    let (place, clock) = (scene("reports-kinds")?, Arc::new(VirtualClock::new()));
+pub(crate) async fn kinds(place: &Place) -> Outcome<String> {
+    prepare(place)?;
+    let clock = Arc::new(VirtualClock::new());
     let options = Options::new().clock(clock.clone());
     let cache = configured(place.builder())?.store_options(options).build()?;
     for (kind, seconds) in KINDS {

@@ -7,15 +7,15 @@ use larder::watch::{Native, Options, Then};
 use tokio::sync::mpsc;
 
 use crate::criteria::{Outcome, check, same};
-use crate::generation::{key, scene, write};
-use crate::place::{text, until};
+use crate::generation::{key, prepare, write};
+use crate::place::{Place, text, until};
 use crate::reports::{configured, generating, report};
 
 /// How long after a change it is told, at the earliest.
 const SOON: Duration = Duration::from_millis(5);
 
-pub(crate) async fn early() -> Outcome<String> {
-    let place = scene("reports-watch")?;
+pub(crate) async fn early(place: &Place) -> Outcome<String> {
+    prepare(place)?;
     let (cache, inputs) = (configured(place.builder())?.build()?, place.scratch.join("inputs"));
     let (changed, mut changes) = mpsc::unbounded_channel::<Key>();
     let refresher = cache.refresher(generating(&inputs, &place.upstream));
@@ -29,7 +29,7 @@ pub(crate) async fn early() -> Outcome<String> {
     let watching = cache.watch(Native, options, Then::Nothing, move |key, _| _ = changed.send(key.clone()))?;
     report(&cache, &key()?, &inputs, &place.upstream).await?;
     for generation in 2..=3 {
-        write(&place, "one", &generation.to_string())?;
+        write(place, "one", &generation.to_string())?;
         let told = changes.recv().await.ok_or("the watch has ended")?;
         same("what is told", &told, &key()?)?;
         refresher.add(&[told]).await?;
@@ -41,7 +41,7 @@ pub(crate) async fn early() -> Outcome<String> {
     }
     drop(watching);
     // without it, whoever asks is told the truth all the same
-    write(&place, "one", "4")?;
+    write(place, "one", "4")?;
     let answer = report(&cache, &key()?, &inputs, &place.upstream).await?;
     same("without a watcher", text(&answer).as_str(), "generation 4 from 4")?;
     drop(end);

@@ -50,16 +50,15 @@ fn scene(place: &Place, max_age_days: u32) -> Outcome<(Knowledge, Arc<VirtualClo
     Ok((Knowledge::open(place, clock.clone(), max_age_days, source)?, clock))
 }
 
-pub(crate) async fn names() -> Outcome<String> {
-    let place = Place::new("library-names");
-    let (knowledge, _) = scene(&place, DEFAULT_MAX_AGE_DAYS)?;
+pub(crate) async fn names(place: &Place) -> Outcome<String> {
+    let (knowledge, _) = scene(place, DEFAULT_MAX_AGE_DAYS)?;
     let mut bodies = BTreeSet::new();
     for (library, topic) in NAMES {
         bodies.insert(text(&knowledge.lookup(library, topic).await?));
     }
     same("documents", bodies.len(), NAMES.len())?;
     // another process, with nothing in memory
-    let (again, _) = scene(&place, DEFAULT_MAX_AGE_DAYS)?;
+    let (again, _) = scene(place, DEFAULT_MAX_AGE_DAYS)?;
     for (library, topic) in NAMES {
         let answer = again.lookup(library, topic).await?;
         check(bodies.contains(&text(&answer)) && answer.outcome.level == Level::Disk, || {
@@ -73,10 +72,9 @@ pub(crate) async fn names() -> Outcome<String> {
     Ok(format!("{} documents, {} calls, nothing outside", bodies.len(), place.upstream.calls()))
 }
 
-pub(crate) async fn classes() -> Outcome<String> {
-    let place = Place::new("library-classes");
+pub(crate) async fn classes(place: &Place) -> Outcome<String> {
     // 21: the configured default must reach the policy
-    let (knowledge, clock) = scene(&place, 21)?;
+    let (knowledge, clock) = scene(place, 21)?;
     let stable = Terms::new().class("stable");
     let rows = [("jwt-decode", 7, Terms::new()), ("MyTests", 14, Terms::new()), ("react", 21, Terms::new())];
     let mut passed = 0;
@@ -94,9 +92,8 @@ pub(crate) async fn classes() -> Outcome<String> {
     Ok(format!("7, 14, 21 as configured, 30 as told; {passed} days by the clock"))
 }
 
-pub(crate) async fn stale_at_once() -> Outcome<String> {
-    let place = Place::new("library-stale");
-    let (knowledge, clock) = scene(&place, DEFAULT_MAX_AGE_DAYS)?;
+pub(crate) async fn stale_at_once(place: &Place) -> Outcome<String> {
+    let (knowledge, clock) = scene(place, DEFAULT_MAX_AGE_DAYS)?;
     knowledge.lookup("react", None).await?;
     clock.advance(DAY * 31);
     let hold = place.upstream.hold();
@@ -116,9 +113,8 @@ pub(crate) async fn stale_at_once() -> Outcome<String> {
     Ok("1 call, not waited for".to_owned())
 }
 
-pub(crate) async fn outage() -> Outcome<String> {
-    let place = Place::new("library-outage");
-    let (knowledge, clock) = scene(&place, DEFAULT_MAX_AGE_DAYS)?;
+pub(crate) async fn outage(place: &Place) -> Outcome<String> {
+    let (knowledge, clock) = scene(place, DEFAULT_MAX_AGE_DAYS)?;
     knowledge.lookup("react", None).await?;
     clock.advance(DAY * 40);
     place.upstream.fails("overloaded");
@@ -145,9 +141,8 @@ pub(crate) async fn outage() -> Outcome<String> {
     Ok("10 callers, 2 calls: one a back-off step".to_owned())
 }
 
-pub(crate) async fn recommendations() -> Outcome<String> {
-    let place = Place::new("library-recommend");
-    let (knowledge, clock) = scene(&place, DEFAULT_MAX_AGE_DAYS)?;
+pub(crate) async fn recommendations(place: &Place) -> Outcome<String> {
+    let (knowledge, clock) = scene(place, DEFAULT_MAX_AGE_DAYS)?;
     knowledge.lookup("react", None).await?;
     let mut said = Vec::new();
     for (days, advice, left) in
@@ -203,9 +198,8 @@ fn take(order: &Order) -> Vec<String> {
     std::mem::take(&mut *order.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-pub(crate) async fn priorities() -> Outcome<String> {
-    let place = Place::new("library-queue");
-    let (knowledge, clock, order) = aged(&place, "nobody").await?;
+pub(crate) async fn priorities(place: &Place) -> Outcome<String> {
+    let (knowledge, clock, order) = aged(place, "nobody").await?;
     let refresher = knowledge.refresher().jobs(1);
     let due = refresher.add_due(&prefix()).await?;
     same("due", due, 3)?;
@@ -225,10 +219,9 @@ pub(crate) async fn priorities() -> Outcome<String> {
     Ok(format!("4 calls: {}", done.join(", ").replace("/overview", "")))
 }
 
-pub(crate) async fn really_fetched() -> Outcome<String> {
-    let place = Place::new("library-fetched");
+pub(crate) async fn really_fetched(place: &Place) -> Outcome<String> {
     // the most urgent one fails
-    let (knowledge, clock, order) = aged(&place, "long").await?;
+    let (knowledge, clock, order) = aged(place, "long").await?;
     let refresher = knowledge.refresher().jobs(1);
     refresher.add_due(&prefix()).await?;
     clock.advance(MOMENT);
@@ -247,8 +240,7 @@ pub(crate) async fn really_fetched() -> Outcome<String> {
     Ok("2 done behind 1 that failed and is kept with its error".to_owned())
 }
 
-pub(crate) async fn many_writers() -> Outcome<String> {
-    let place = Place::new("library-writers");
+pub(crate) async fn many_writers(place: &Place) -> Outcome<String> {
     let mut writers: Vec<_> =
         (0..WRITERS).map(|writer| place.spawn("writer", &[("writer", &writer.to_string())])).collect();
     for _ in 0..=KILLED_AFTER {
@@ -264,7 +256,7 @@ pub(crate) async fn many_writers() -> Outcome<String> {
     }
     let at_least = (WRITERS - 1) * TOPICS + KILLED_AFTER;
     check(acknowledged.len() >= at_least, || format!("{} topics were stored", acknowledged.len()))?;
-    let (knowledge, _) = scene(&place, DEFAULT_MAX_AGE_DAYS)?;
+    let (knowledge, _) = scene(place, DEFAULT_MAX_AGE_DAYS)?;
     let stored = knowledge.cache.list(&prefix(), usize::MAX).await?.len();
     // of the one that was killed, one more may be there that it did not come to tell of
     check((acknowledged.len()..=acknowledged.len() + 1).contains(&stored), || {

@@ -25,38 +25,46 @@ fn main() -> Outcome<ExitCode> {
     if place::is_child(cases::child) {
         return Ok(ExitCode::SUCCESS);
     }
-    let mut criteria = Criteria::new("library_docs: a knowledge base that many agents share")?;
+    let mut criteria = Criteria::new("library_docs", "a knowledge base that many agents share");
     criteria.judge(
         "AC1",
         "each library and topic has its own document, whatever they spell, in its folder",
         cases::names,
-    );
-    criteria.judge("AC2", "a document is stale when it is older than its class allows, and not before", cases::classes);
+    )?;
+    criteria.judge(
+        "AC2",
+        "a document is stale when it is older than its class allows, and not before",
+        cases::classes,
+    )?;
     criteria.judge(
         "AC3",
         "a stale document is answered at once and refreshed behind the caller's back",
         cases::stale_at_once,
-    );
+    )?;
     criteria.judge(
         "AC4",
         "when the upstream fails the old copy is given for 30 days, labelled with its true age",
         cases::outage,
-    );
-    criteria.judge("AC5", "the recommendation is keep, consider, refresh, with the days left", cases::recommendations);
+    )?;
+    criteria.judge(
+        "AC5",
+        "the recommendation is keep, consider, refresh, with the days left",
+        cases::recommendations,
+    )?;
     criteria.judge(
         "AC6",
         "the queue does the most urgent first: 9, 8, 7, 3; twice the same is once",
         cases::priorities,
-    );
+    )?;
     criteria.judge(
         "AC7",
         "a task is done when its document was fetched; one that fails stands in nobody's way",
         cases::really_fetched,
-    );
+    )?;
     criteria.judge(
         "AC8",
         "four processes store topics of one library, one is killed: nothing acknowledged is lost",
         cases::many_writers,
-    );
+    )?;
     Ok(criteria.finish())
 }

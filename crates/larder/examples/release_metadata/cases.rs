@@ -23,8 +23,7 @@ fn key() -> Outcome<Key> {
     Ok(Key::new("releases/temurin")?)
 }
 
-pub(crate) async fn readers() -> Outcome<String> {
-    let place = Place::new("releases-readers");
+pub(crate) async fn readers(place: &Place) -> Outcome<String> {
     let cache = place.builder().build()?;
     cache.put(&key()?, "old", &Terms::new()).await?;
     cache.refresher(fetch_from(&place.upstream)).add(&[key()?]).await?;
@@ -43,8 +42,7 @@ pub(crate) async fn readers() -> Outcome<String> {
     Ok("2 readers, 0 waits, 1 call".to_owned())
 }
 
-pub(crate) async fn durable_refresh() -> Outcome<String> {
-    let place = Place::new("releases-durable");
+pub(crate) async fn durable_refresh(place: &Place) -> Outcome<String> {
     let cache = place.builder().build()?;
     cache.put(&key()?, "old", &Terms::new()).await?;
     let queue = cache.refresher(fetch_from(&place.upstream));
@@ -70,8 +68,7 @@ pub(crate) async fn durable_refresh() -> Outcome<String> {
     Ok("2 killed, the third did it; 3 calls".to_owned())
 }
 
-pub(crate) async fn killed_writers() -> Outcome<String> {
-    let place = Place::new("releases-killed");
+pub(crate) async fn killed_writers(place: &Place) -> Outcome<String> {
     let (cache, key) = (place.builder().memory_bytes_max(0).build()?, key()?);
     let (mut reads, mut seen) = (0_u32, BTreeSet::new());
     for _ in 0..ROUNDS {
@@ -103,8 +100,7 @@ pub(crate) async fn killed_writers() -> Outcome<String> {
     Ok(format!("{ROUNDS} killed, {reads} reads, each judged byte by byte, {} different ones", seen.len()))
 }
 
-pub(crate) async fn damage() -> Outcome<String> {
-    let place = Place::new("releases-damage");
+pub(crate) async fn damage(place: &Place) -> Outcome<String> {
     let cache = place.builder().build()?;
     let download = |key: &Key| Ok::<_, Failure>(place.upstream.call(key.as_str())?.body);
     let ask = || Ok::<_, crate::criteria::Error>(index(&cache, "temurin", Said::default().wait()?, download)?.body);
@@ -126,8 +122,7 @@ pub(crate) async fn damage() -> Outcome<String> {
     Ok("1 bit flipped, 1 file cut to nothing: 2 more calls".to_owned())
 }
 
-pub(crate) async fn failing() -> Outcome<String> {
-    let place = Place::new("releases-failing");
+pub(crate) async fn failing(place: &Place) -> Outcome<String> {
     let clock = Arc::new(VirtualClock::new());
     let cache = place.builder().store_options(Options::new().clock(clock.clone())).build()?;
     let ask = || {

@@ -41,10 +41,9 @@ fn last_word(child: &mut Child) -> String {
     last
 }
 
-pub(crate) async fn one_download() -> Outcome<String> {
-    let place = Place::new("releases-one");
-    let (mut leader, hold) = leader(&place).await?;
-    let mut waiters = waiters(&place, &leader)?;
+pub(crate) async fn one_download(place: &Place) -> Outcome<String> {
+    let (mut leader, hold) = leader(place).await?;
+    let mut waiters = waiters(place, &leader)?;
     drop(hold);
     for child in std::iter::once(&mut leader).chain(&mut waiters) {
         same("what a process got", last_word(child).as_str(), "answer releases/temurin, call 1")?;
@@ -53,9 +52,8 @@ pub(crate) async fn one_download() -> Outcome<String> {
     Ok(format!("{} processes, 1 call", WAITERS + 1))
 }
 
-pub(crate) async fn feedback() -> Outcome<String> {
-    let place = Place::new("releases-feedback");
-    let (mut leader, hold) = leader(&place).await?;
+pub(crate) async fn feedback(place: &Place) -> Outcome<String> {
+    let (mut leader, hold) = leader(place).await?;
     let mut waiter = place.spawn("ask", &[DISTRIBUTION]);
     let first = waiter.next_line().unwrap_or_default();
     drop(hold);
@@ -76,9 +74,8 @@ pub(crate) async fn feedback() -> Outcome<String> {
     Ok(format!("named pid {pid} and since when"))
 }
 
-pub(crate) async fn bounds() -> Outcome<String> {
-    let place = Place::new("releases-bounds");
-    let (mut leader, hold) = leader(&place).await?;
+pub(crate) async fn bounds(place: &Place) -> Outcome<String> {
+    let (mut leader, hold) = leader(place).await?;
     let mut seen = Vec::new();
     for (bound, expected) in [("0", "not waited"), ("0ms", "not waited"), (SHORT, "gave up after")] {
         let mut waiter = place.spawn("ask", &[DISTRIBUTION, ("flag", bound)]);
@@ -95,9 +92,8 @@ pub(crate) async fn bounds() -> Outcome<String> {
     Ok(seen.join(", "))
 }
 
-pub(crate) async fn origins() -> Outcome<String> {
-    let place = Place::new("releases-origins");
-    let (mut leader, hold) = leader(&place).await?;
+pub(crate) async fn origins(place: &Place) -> Outcome<String> {
+    let (mut leader, hold) = leader(place).await?;
     let (flag, environment, config) = (("flag", SHORT), ("environment", SHORT), ("config", SHORT));
     let rows = [
         (vec![flag, ("environment", "7"), ("config", "9")], "the bound being 200ms as set by flag --lock-timeout"),
@@ -121,10 +117,9 @@ pub(crate) async fn origins() -> Outcome<String> {
     Ok("4 origins, each named; the flag wins over environment and config".to_owned())
 }
 
-pub(crate) async fn cancelled() -> Outcome<String> {
-    let place = Place::new("releases-cancelled");
-    let (mut leader, hold) = leader(&place).await?;
-    let mut waiters = waiters(&place, &leader)?;
+pub(crate) async fn cancelled(place: &Place) -> Outcome<String> {
+    let (mut leader, hold) = leader(place).await?;
+    let mut waiters = waiters(place, &leader)?;
     let cancelled = &mut waiters[0];
     cancelled.send_line("cancel");
     let error = last_word(cancelled);
@@ -138,10 +133,9 @@ pub(crate) async fn cancelled() -> Outcome<String> {
     Ok(format!("1 cancelled, {} answered, 1 call", waiters.len()))
 }
 
-pub(crate) async fn successor() -> Outcome<String> {
-    let place = Place::new("releases-successor");
-    let (mut leader, hold) = leader(&place).await?;
-    let mut waiters = waiters(&place, &leader)?;
+pub(crate) async fn successor(place: &Place) -> Outcome<String> {
+    let (mut leader, hold) = leader(place).await?;
+    let mut waiters = waiters(place, &leader)?;
     leader.kill();
     until_calls(&place.upstream, 2).await?;
     drop(hold);

@@ -1,51 +1,60 @@
 //! The table that each flow prints: a line for each criterion, with what was seen when it was met, or with why it was not.
 
 use std::fmt;
-use std::future::Future;
 use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use larder_system::{Clock as _, SystemClock};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
+
+use crate::place::Place;
 
 /// How long one criterion may take before it counts as not met.
 const TIME_MAX: Duration = Duration::from_secs(60);
+/// How long what it has left under way may take to end.
+const END_MAX: Duration = Duration::from_secs(10);
 
 pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;
 pub(crate) type Outcome<T = ()> = Result<T, Error>;
 
 /// The criteria of one flow, each judged by running it.
 pub(crate) struct Criteria {
-    runtime: Runtime,
+    flow: &'static str,
     clock: SystemClock,
     unmet: usize,
 }
 
 impl Criteria {
-    /// # Errors
-    /// The system gives no threads.
-    pub(crate) fn new(title: &str) -> Outcome<Self> {
-        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        line(title);
-        Ok(Self { runtime, clock: SystemClock::new(), unmet: 0 })
+    pub(crate) fn new(flow: &'static str, title: &str) -> Self {
+        line(&format!("{flow}: {title}"));
+        Self { flow, clock: SystemClock::new(), unmet: 0 }
     }
 
-    /// Runs `criterion` and prints its line. It is met when it returns what it has seen; an error, a panic and too long a
-    /// time are the reasons why it is not.
-    pub(crate) fn judge<F>(&mut self, name: &str, what: &str, criterion: impl FnOnce() -> F)
-    where
-        F: Future<Output = Outcome<String>>,
-    {
-        let began = self.clock.monotonic();
-        let run = || self.runtime.block_on(async { tokio::time::timeout(TIME_MAX, criterion()).await });
+    /// Runs `criterion` in a place of its own and prints its line. It is met when it returns what it has seen; an error, a
+    /// panic and too long a time are the reasons why it is not.
+    ///
+    /// # Errors
+    /// The system gives no threads.
+    pub(crate) fn judge(
+        &mut self,
+        name: &str,
+        what: &str,
+        criterion: impl AsyncFnOnce(&Place) -> Outcome<String>,
+    ) -> Outcome {
+        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let (began, place) = (self.clock.monotonic(), Place::new(&format!("{}-{name}", self.flow)));
+        let run = || runtime.block_on(async { tokio::time::timeout(TIME_MAX, criterion(&place)).await });
         let judged = match catch_unwind(AssertUnwindSafe(run)) {
             Ok(Ok(Ok(seen))) => Ok(seen),
             Ok(Ok(Err(error))) => Err(error.to_string()),
             Ok(Err(_)) => Err(format!("it has not come to an end within {TIME_MAX:?}")),
             Err(_) => Err("it panicked: see the message above".to_owned()),
         };
+        // its folder goes when nobody is left who would write there
+        runtime.shutdown_timeout(END_MAX);
+        drop(place);
         let took = self.clock.monotonic().saturating_sub(began).as_millis();
         match judged {
             Ok(seen) => line(&format!("met   {name:<5}{what:<88}   {took} ms, {seen}")),
@@ -54,6 +63,7 @@ impl Criteria {
                 line(&format!("unmet {name:<5}{what:<88}   {took} ms: {why}"));
             }
         }
+        Ok(())
     }
 
     /// Success, if all were met.
