@@ -8,6 +8,7 @@ mod coherence;
 mod counters;
 mod depends;
 mod elsewhere;
+mod examples;
 mod invalidation;
 mod processes;
 mod refresher;
