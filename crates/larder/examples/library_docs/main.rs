@@ -13,6 +13,7 @@
 mod cases;
 #[path = "../shared/criteria.rs"]
 mod criteria;
+mod keys;
 mod knowledge;
 #[path = "../shared/place.rs"]
 mod place;
@@ -65,6 +66,11 @@ fn main() -> Outcome<ExitCode> {
         "AC8",
         "four processes store topics of one library, one is killed: nothing acknowledged is lost",
         cases::many_writers,
+    )?;
+    criteria.judge(
+        "AC9",
+        "a key is found in a stated order, checked, and never blamed for what it cannot help",
+        keys::judged,
     )?;
     Ok(criteria.finish())
 }
