@@ -8,6 +8,7 @@ mod names;
 mod purpose;
 mod sizes;
 mod source;
+mod weights;
 mod words;
 mod workspace;
 
@@ -55,13 +56,14 @@ struct Check {
     run: fn(&Workspace) -> Vec<Problem>,
 }
 
-const CHECKS: [Check; 6] = [
+const CHECKS: [Check; 7] = [
     Check { name: "arrows", run: arrows::problems },
     Check { name: "names", run: names::problems },
     Check { name: "sizes", run: sizes::problems },
     Check { name: "manifests", run: manifests::problems },
     Check { name: "purpose", run: purpose::problems },
     Check { name: "words", run: words::problems },
+    Check { name: "weights", run: weights::problems },
 ];
 
 /// Runs the checks and prints what they found, then how much they looked at.

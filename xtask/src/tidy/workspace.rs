@@ -8,6 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use cargo_metadata::MetadataCommand;
 
 use super::source::{LexError, Source};
+use super::weights::{self, Weights};
 
 /// Text files beyond this are data; their words are not judged.
 const TEXT_BYTES_MAX: u64 = 4 << 20;
@@ -34,6 +35,12 @@ pub(crate) enum LoadError {
         /// The workspace.
         root: Utf8PathBuf,
         /// What git said.
+        message: String,
+    },
+    /// Cargo did not tell what a crate depends on.
+    #[error("cargo tree failed: {message}; run it by hand to see what cargo objects to")]
+    Tree {
+        /// What cargo said.
         message: String,
     },
     /// A tracked file cannot be read.
@@ -110,6 +117,7 @@ impl File {
 pub(super) struct Workspace {
     pub(super) crates: Vec<Crate>,
     pub(super) files: Vec<File>,
+    pub(super) weights: Weights,
     /// Every file and every folder that holds one.
     paths: BTreeSet<Utf8PathBuf>,
 }
@@ -117,7 +125,7 @@ pub(super) struct Workspace {
 impl Workspace {
     pub(super) fn new(crates: Vec<Crate>, files: Vec<File>) -> Self {
         let paths = files.iter().flat_map(|file| file.path.ancestors()).map(Utf8Path::to_owned).collect();
-        Self { crates, files, paths }
+        Self { crates, files, weights: Weights::new(), paths }
     }
 
     /// Reads the workspace around the current folder.
@@ -131,7 +139,7 @@ impl Workspace {
                 files.push(File::new(path, text));
             }
         }
-        Ok(Self::new(crates, files))
+        Ok(Self { weights: weights::load(root)?, ..Self::new(crates, files) })
     }
 
     /// Whether a tracked file or a folder with one has this path, relative to the workspace.
