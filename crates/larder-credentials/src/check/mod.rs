@@ -1,5 +1,7 @@
 //! Whether a credential is good, and what to do when it is not.
 
+#[cfg(feature = "http")]
+pub mod http;
 mod memory;
 mod probe;
 mod remedy;

@@ -2,14 +2,14 @@
 
 #[cfg(target_os = "linux")]
 mod linux;
-#[cfg(not(any(target_os = "linux", unix)))]
+#[cfg(not(unix))]
 mod other;
 #[cfg(all(unix, not(target_os = "linux")))]
 mod unix;
 
 #[cfg(target_os = "linux")]
 use linux as system;
-#[cfg(not(any(target_os = "linux", unix)))]
+#[cfg(not(unix))]
 use other as system;
 #[cfg(all(unix, not(target_os = "linux")))]
 use unix as system;

@@ -1,8 +1,14 @@
 //! Keyrings: where a desktop keeps the secrets of its user.
 
+#[cfg(feature = "keyring")]
+mod platform;
+
 use std::fmt;
 
 use crate::{Secret, secret};
+
+#[cfg(feature = "keyring")]
+pub use platform::{PlatformKeyring, TIMEOUT};
 
 /// A keyring: secrets by service and account.
 ///

@@ -27,6 +27,7 @@ fn the_debug_text_of_every_type_that_holds_a_secret_withholds_it() {
     withheld(&place.store.get(&name("docs")));
     withheld(&place.store.list());
     withheld(&Form { prefix: Some("sk-".to_owned()), ..Form::default() }.check(&secret(CANARY)));
+    withheld(&Command::new(["vault", "read", "-token", CANARY]));
     let ring = Fake::default();
     ring.set("tool", "docs", &secret(CANARY)).unwrap();
     withheld(&ring);

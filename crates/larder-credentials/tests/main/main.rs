@@ -6,6 +6,10 @@ mod canary;
 mod chain;
 mod check;
 mod crash;
+#[cfg(feature = "http")]
+mod http;
+#[cfg(feature = "keyring")]
+mod keyring;
 mod place;
 mod processes;
 mod store;
