@@ -5,7 +5,7 @@ mod probe;
 
 use larder_config::Credential;
 use larder_credentials::chain::{self, Chain, Command};
-use larder_credentials::check::{Advice, Ask, Checker, Report};
+use larder_credentials::check::{Advice, Ask, Checker, Report, Verdict};
 use larder_credentials::{Name, Secret, Store, store, withhold_from_core_dumps};
 
 use crate::exit::{Exit, Failed};
@@ -87,7 +87,7 @@ fn folder() -> Result<camino::Utf8PathBuf, Error> {
 
 /// Looks for a credential in all its places (its variable, its command, the keyring, the file) and says what it is worth.
 pub(crate) fn checker(name: &Name, configured: Option<&Credential>) -> Result<Checker, Error> {
-    let advice = Advice::new("larder").set_command("larder auth set");
+    let advice = Advice::new("larder").set_command("larder auth set").check_command("larder auth check");
     let mut checker = Checker::new(chain(name, configured)?, advice);
     if let Some(credential) = configured {
         checker = checker.form(credential.form.clone());
@@ -148,7 +148,8 @@ pub(crate) fn find(credentials: &[Credential]) -> Result<Vec<Given>, Failed> {
         let name = &credential.name;
         let failed = |source| Error::Chain { name: name.clone(), source: Box::new(source) };
         let (report, found) = checker(name, Some(credential))?.check_found(name, Ask::Never).map_err(failed)?;
-        if report.verdict.is_bad() {
+        // that it was refused a while ago is no reason: the command will be told
+        if matches!(report.verdict, Verdict::Missing | Verdict::Malformed(_)) {
             return Err(Error::Unusable(Box::new(report)).into());
         }
         if let (Some(found), Some(variable)) = (found, &credential.variable) {

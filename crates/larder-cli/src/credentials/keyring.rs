@@ -10,7 +10,10 @@ pub(crate) const SERVICE: &str = "larder";
 
 /// The system's, or one that says that there is none.
 pub(super) fn platform() -> Arc<dyn Keyring> {
-    Arc::new(Without)
+    #[cfg(feature = "keyring")]
+    return Arc::new(larder_credentials::keyring::PlatformKeyring::new());
+    #[cfg(not(feature = "keyring"))]
+    Arc::new(without::Without)
 }
 
 pub(crate) fn set(name: &Name, secret: &Secret) -> Result<(), Error> {
@@ -27,26 +30,32 @@ pub(crate) fn remove(name: &Name) -> Result<bool, Error> {
     Ok(had)
 }
 
-/// This command was built without.
-#[derive(Debug)]
-struct Without;
+#[cfg(not(feature = "keyring"))]
+mod without {
+    use larder_credentials::Secret;
+    use larder_credentials::keyring::{Error, Keyring};
 
-impl Without {
-    fn reason() -> Error {
-        Error::NoService { reason: "this larder was built without the feature `keyring`".to_owned() }
-    }
-}
+    /// This command was built without.
+    #[derive(Debug)]
+    pub(super) struct Without;
 
-impl Keyring for Without {
-    fn get(&self, _service: &str, _account: &str) -> Result<Option<Secret>, Error> {
-        Err(Self::reason())
-    }
-
-    fn set(&self, _service: &str, _account: &str, _secret: &Secret) -> Result<(), Error> {
-        Err(Self::reason())
+    impl Without {
+        fn reason() -> Error {
+            Error::NoService { reason: "this larder was built without the feature `keyring`".to_owned() }
+        }
     }
 
-    fn remove(&self, _service: &str, _account: &str) -> Result<(), Error> {
-        Err(Self::reason())
+    impl Keyring for Without {
+        fn get(&self, _service: &str, _account: &str) -> Result<Option<Secret>, Error> {
+            Err(Self::reason())
+        }
+
+        fn set(&self, _service: &str, _account: &str, _secret: &Secret) -> Result<(), Error> {
+            Err(Self::reason())
+        }
+
+        fn remove(&self, _service: &str, _account: &str) -> Result<(), Error> {
+            Err(Self::reason())
+        }
     }
 }

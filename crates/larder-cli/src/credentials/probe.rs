@@ -10,11 +10,13 @@ type Wrong = Box<dyn std::error::Error + Send + Sync>;
 /// The request that the configuration describes.
 #[cfg(feature = "http")]
 pub(super) fn of(check: &Check) -> Result<Arc<dyn Probe>, Wrong> {
-    todo!("{check:?}")
+    use larder_credentials::check::http::{HttpProbe, Method};
+    let method = if check.method == "HEAD" { Method::Head } else { Method::Get };
+    Ok(Arc::new(HttpProbe::new(&check.url)?.method(method).header(&check.header)?))
 }
 
 /// This command was built without.
 #[cfg(not(feature = "http"))]
-pub(super) fn of(_check: &Check) -> Result<Arc<dyn Probe>, Wrong> {
-    Err("this larder was built without the feature `http`".into())
+pub(super) fn of(check: &Check) -> Result<Arc<dyn Probe>, Wrong> {
+    Err(format!("{} cannot be asked: this larder was built without the feature `http`", check.url).into())
 }

@@ -8,6 +8,7 @@ use larder_system::{Clock, Disk};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::Verdict;
 use crate::store::file::{Bytes, PrivateFile};
 use crate::store::{self};
 use crate::{Fingerprint, Name};
@@ -31,16 +32,40 @@ pub(super) struct Memory {
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Content {
     version: u32,
-    valid: Vec<Remembered>,
+    verdicts: Vec<Remembered>,
 }
 
-/// That the upstream took a secret, which is told by its fingerprint.
+/// Whether the upstream took a secret, which is told by its fingerprint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Remembered {
     name: String,
     fingerprint: Fingerprint,
     probe: String,
     at_ms: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    refused: Option<Refused>,
+}
+
+/// That the upstream did not take it, and how it said so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Refused {
+    pub(super) status: u16,
+    pub(super) expired: bool,
+}
+
+impl Refused {
+    /// As it is known since then.
+    pub(super) const fn verdict(self, since: SystemTime) -> Verdict {
+        if self.expired { Verdict::Expired { since } } else { Verdict::Invalid { status: self.status } }
+    }
+}
+
+/// What the upstream said last.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Last {
+    pub(super) at: SystemTime,
+    /// `None` when it took it.
+    pub(super) refused: Option<Refused>,
 }
 
 /// What a verdict is about.
@@ -64,33 +89,27 @@ impl Memory {
         Self { file: PrivateFile { path, disk, clock, bytes_max: BYTES_MAX } }
     }
 
-    /// When the upstream last took it, unless that is longer ago than `keep`, or in the future.
-    pub(super) fn recall(&self, about: About<'_>, keep: Duration) -> Option<SystemTime> {
+    /// What the upstream said last, unless that is longer ago than `keep`, or in the future.
+    pub(super) fn recall(&self, about: About<'_>, keep: Duration) -> Option<Last> {
         let content = parse(self.file.read().ok()?.as_ref());
-        let latest = content.valid.iter().filter(|one| about.is_of(one)).map(|one| one.at_ms).max()?;
-        let at = UNIX_EPOCH.checked_add(Duration::from_millis(latest))?;
+        let latest = content.verdicts.iter().filter(|one| about.is_of(one)).max_by_key(|one| one.at_ms)?;
+        let at = UNIX_EPOCH.checked_add(Duration::from_millis(latest.at_ms))?;
         let age = self.file.clock.wall().duration_since(at).ok()?;
-        (age <= keep).then_some(at)
+        (age <= keep).then_some(Last { at, refused: latest.refused })
     }
 
-    /// Remembers that the upstream took it now.
-    pub(super) fn remember(&self, about: About<'_>, keep: Duration) {
+    /// Remembers what the upstream says now.
+    pub(super) fn remember(&self, about: About<'_>, refused: Option<Refused>, keep: Duration) {
         let now_ms = self.now_ms();
-        self.change(about, keep, |valid| {
-            valid.push(Remembered {
+        self.change(about, keep, |verdicts| {
+            verdicts.push(Remembered {
                 name: about.name.as_str().to_owned(),
                 fingerprint: about.fingerprint,
                 probe: cut(about.probe).to_owned(),
                 at_ms: now_ms,
+                refused,
             });
         });
-    }
-
-    /// Forgets that it was ever taken. Makes nothing when nothing is remembered.
-    pub(super) fn forget(&self, about: About<'_>, keep: Duration) {
-        if self.recall(about, keep).is_some() {
-            self.change(about, keep, |_| {});
-        }
     }
 
     fn now_ms(&self) -> u64 {
@@ -103,10 +122,10 @@ impl Memory {
         let done = self.file.update(LOCK_WAIT, |old| {
             let mut content = parse(old.as_ref());
             content.version = VERSION;
-            content.valid.retain(|one| !about.is_of(one) && one.at_ms >= oldest_ms);
-            change(&mut content.valid);
-            let excess = content.valid.len().saturating_sub(VERDICTS_MAX);
-            content.valid.drain(..excess);
+            content.verdicts.retain(|one| !about.is_of(one) && one.at_ms >= oldest_ms);
+            change(&mut content.verdicts);
+            let excess = content.verdicts.len().saturating_sub(VERDICTS_MAX);
+            content.verdicts.drain(..excess);
             let bytes = serde_json::to_vec(&content).map_err(|error| store::Error::Io {
                 action: "compose the memory",
                 path: self.file.path.clone(),

@@ -15,7 +15,7 @@ use camino::Utf8PathBuf;
 use larder_system::{Clock, SystemClock, SystemDisk};
 
 use crate::{Answer, Chain, Form, Found, Link, Name, Tried, chain};
-use memory::{About, Memory};
+use memory::{About, Last, Memory, Refused};
 
 pub use probe::{Probe, Probed};
 pub use remedy::{Advice, Place, Remedy};
@@ -92,14 +92,15 @@ impl Checker {
         self
     }
 
-    /// Remembers in this file that a credential was taken: by its name, its fingerprint and the probe's label, never the
+    /// Remembers in this file whether a credential was taken: by its name, its fingerprint and the probe's label, never the
     /// secret. The file is made with mode 0600; one that is damaged, or that others may write, counts as absent.
     pub fn memory(mut self, path: impl Into<Utf8PathBuf>) -> Self {
         self.memory = Some(path.into());
         self
     }
 
-    /// How long that counts; 15 minutes unless set. What was not taken is never remembered.
+    /// How long that counts; 15 minutes unless set. That it was not taken is remembered as long, for those who may not ask
+    /// ([`Ask::Never`]): everybody else asks again.
     pub const fn remembered_for(mut self, time: Duration) -> Self {
         self.remembered_for = time;
         self
@@ -144,7 +145,8 @@ impl Checker {
     fn report(&self, name: &Name, verdict: Verdict, found: Option<Origin>, tried: Vec<Tried>) -> Report {
         let places: Vec<Link> = self.chain.links().collect();
         let link = found.as_ref().map(|origin| &origin.link);
-        let remedies = self.advice.remedies(name, &verdict, link, &places);
+        let label = self.probe.as_ref().map(|probe| probe.label());
+        let remedies = self.advice.remedies(name, &verdict, link, &places, label.as_deref());
         Report { name: name.clone(), verdict, found, tried, remedies }
     }
 
@@ -159,28 +161,29 @@ impl Checker {
             .memory
             .as_ref()
             .map(|path| Memory::at(path.clone(), Arc::new(SystemDisk::new()), Arc::clone(&self.clock)));
-        if ask != Ask::Always
-            && let Some(at) = memory.as_ref().and_then(|memory| memory.recall(about, self.remembered_for))
-        {
-            return Verdict::Valid { at, remembered: true };
-        }
-        if ask == Ask::Never {
-            return Verdict::Unchecked;
+        let last = memory.as_ref().filter(|_| ask != Ask::Always);
+        match last.and_then(|memory| memory.recall(about, self.remembered_for)) {
+            Some(Last { at, refused: None }) => return Verdict::Valid { at, remembered: true },
+            // whoever may ask asks again: it may have been put right
+            Some(Last { at, refused: Some(refused) }) if ask == Ask::Never => return refused.verdict(at),
+            _ if ask == Ask::Never => return Verdict::Unchecked,
+            _ => {}
         }
         let probed = probe.probe(&found.secret, self.deadline);
         let now = self.clock.wall();
         match probed {
             Probed::Accepted => {
                 if let Some(memory) = memory {
-                    memory.remember(about, self.remembered_for);
+                    memory.remember(about, None, self.remembered_for);
                 }
                 Verdict::Valid { at: now, remembered: false }
             }
             Probed::Refused { status, expired } => {
+                let refused = Refused { status, expired };
                 if let Some(memory) = memory {
-                    memory.forget(about, self.remembered_for);
+                    memory.remember(about, Some(refused), self.remembered_for);
                 }
-                if expired { Verdict::Expired { since: now } } else { Verdict::Invalid { status } }
+                refused.verdict(now)
             }
             Probed::RateLimited { retry_after } => {
                 Verdict::RateLimited { until: retry_after.and_then(|after| now.checked_add(after)) }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::Verdict;
+use super::verdict::Instant;
 use crate::store::quoted;
 use crate::{Link, Name};
 
@@ -18,6 +19,7 @@ use crate::{Link, Name};
 pub struct Advice {
     program: String,
     set_command: Option<String>,
+    check_command: Option<String>,
 }
 
 /// Where a remedy is applied.
@@ -47,7 +49,7 @@ pub struct Remedy {
 impl Advice {
     /// Advice in the name of this program.
     pub fn new(program: impl Into<String>) -> Self {
-        Self { program: program.into(), set_command: None }
+        Self { program: program.into(), set_command: None, check_command: None }
     }
 
     /// The command, without the credential's name at its end, that stores a secret from its standard input.
@@ -57,22 +59,30 @@ impl Advice {
         self
     }
 
+    /// The command, likewise, that asks the upstream.
+    #[must_use]
+    pub fn check_command(mut self, command: impl Into<String>) -> Self {
+        self.check_command = Some(command.into());
+        self
+    }
+
     /// The program.
     pub fn program(&self) -> &str {
         &self.program
     }
 
     /// What can be done about this verdict: where the credential was found it is replaced; where none was found, each
-    /// place of the chain is offered; where it is not the credential's fault, nothing is.
+    /// place of the chain is offered; where it is not the credential's fault, there is something to wait or look for.
     pub(super) fn remedies(
         &self,
         name: &Name,
         verdict: &Verdict,
         found: Option<&Link>,
         places: &[Link],
+        probe: Option<&str>,
     ) -> Vec<Remedy> {
         if !verdict.is_bad() {
-            return Vec::new();
+            return self.elsewhere(name, verdict, probe).into_iter().collect();
         }
         let mut remedies: Vec<Remedy> = Vec::new();
         let found: Vec<Link> = found.cloned().into_iter().collect();
@@ -85,6 +95,28 @@ impl Advice {
             }
         }
         remedies
+    }
+
+    /// What can be done where nothing is known about the credential.
+    fn elsewhere(&self, name: &Name, verdict: &Verdict, probe: Option<&str>) -> Option<Remedy> {
+        let again = self.check_command.as_ref().map(|command| format!(": `{command} {name}`")).unwrap_or_default();
+        let text = match verdict {
+            Verdict::RateLimited { until: Some(until) } => {
+                format!("wait until {}, leave the credential as it is, and check again{again}", Instant(*until))
+            }
+            Verdict::RateLimited { until: None } => {
+                format!("wait a few minutes, leave the credential as it is, and check again{again}")
+            }
+            Verdict::Unreachable { .. } => {
+                let look = probe.filter(|label| label.starts_with("http")).map(|label| {
+                    format!("see whether the upstream answers from here at all: `curl -sSI {}`; ", quoted(label))
+                });
+                let look = look.unwrap_or_else(|| "see whether the upstream answers from here at all; ".to_owned());
+                format!("{look}set HTTPS_PROXY if this network needs a proxy, and check again{again}")
+            }
+            _ => return None,
+        };
+        Some(Remedy { place: Place::Shell, text })
     }
 
     fn at(&self, name: &Name, link: &Link, is_found: bool) -> Vec<Remedy> {
@@ -107,7 +139,7 @@ impl Advice {
         match &self.set_command {
             Some(command) => {
                 format!(
-                    "run `{command} {name}`, paste the key and end the input (Enter, then Ctrl-D; Ctrl-Z on Windows)"
+                    "run `{command} {name}`, paste the key and press Enter (then Ctrl-D if it still waits; Ctrl-Z on Windows)"
                 )
             }
             None => format!("have {} store a credential `{name}` in {}", self.program, quoted(path)),

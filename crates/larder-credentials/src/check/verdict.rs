@@ -93,7 +93,7 @@ impl fmt::Display for Verdict {
 }
 
 /// An instant for people and programs: `2026-11-29T09:10:00Z`.
-struct Instant(SystemTime);
+pub(super) struct Instant(pub(super) SystemTime);
 
 impl fmt::Display for Instant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -112,7 +112,8 @@ fn what_fails_is_told_and_hides_nothing_that_comes_later() {
         [
             "environment variable UNSET: absent",
             "environment variable EMPTY: set, but empty, which counts as absent",
-            "command `/bin/sh`: failed: it ended with exit status: 2, saying: no such entry",
+            "command `/bin/sh`: failed: it ended with exit status: 2 and a message, which may hold the secret and is \
+             not shown: run it by hand to see",
             "keyring, service `tool`: failed: no keyring service: no session",
         ]
     );

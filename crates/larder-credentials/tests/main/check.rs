@@ -123,17 +123,24 @@ fn that_it_was_taken_is_remembered_for_a_time_and_for_this_secret_alone() {
 }
 
 #[test]
-fn what_was_not_taken_is_not_remembered_and_ends_what_was() {
+fn what_was_not_taken_is_asked_again_and_remembered_for_those_who_may_not_ask() {
     let bench = Bench::new();
     let upstream = Upstream::new(Probed::Refused { status: 401, expired: false });
     assert!(bench.ask("key", &upstream).is_bad() && bench.ask("key", &upstream).is_bad());
-    assert!(upstream.asked() == 2 && !bench.memory().exists());
+    assert_eq!(upstream.asked(), 2);
+    let offline = |upstream: &Arc<Upstream>| bench.checker("key", upstream).check(&name("docs"), Ask::Never).unwrap();
+    assert_eq!((offline(&upstream).verdict, upstream.asked()), (Verdict::Invalid { status: 401 }, 2));
     *upstream.says.lock().unwrap() = Probed::Accepted;
     assert!(!remembered(&bench.ask("key", &upstream)));
     *upstream.says.lock().unwrap() = Probed::Refused { status: 401, expired: false };
     assert!(remembered(&bench.ask("key", &upstream)));
     assert!(bench.checker("key", &upstream).check(&name("docs"), Ask::Always).unwrap().verdict.is_bad());
     assert!(bench.ask("key", &upstream).is_bad(), "it is no longer remembered as valid");
+    *upstream.says.lock().unwrap() = Probed::Refused { status: 401, expired: true };
+    assert!(bench.ask("key", &upstream).is_bad());
+    assert!(matches!(offline(&upstream).verdict, Verdict::Expired { .. }));
+    bench.clock.advance(15 * MINUTE + Duration::from_millis(1));
+    assert_eq!(offline(&upstream).verdict, Verdict::Unchecked);
 }
 
 #[test]
@@ -245,11 +252,16 @@ fn what_was_found_is_replaced_where_it_was_found_and_what_is_not_its_fault_is_le
     let report = bench.checker("key", &refused).check(&name("docs"), Ask::Always).unwrap();
     assert_eq!(report.found.as_ref().unwrap().link, Link::Environment { variable: "DOCS_TOKEN".to_owned() });
     assert!(report.remedies.iter().any(|remedy| remedy.text.contains("export DOCS_TOKEN")), "{report}");
-    for says in
-        [Probed::RateLimited { retry_after: None }, Probed::Unreachable { cause: "x".to_owned() }, Probed::Accepted]
-    {
+    for (says, remedy) in [
+        (Probed::RateLimited { retry_after: None }, Some("wait a few minutes, leave the credential as it is")),
+        (Probed::RateLimited { retry_after: Some(MINUTE) }, Some("wait until 20")),
+        (Probed::Unreachable { cause: "x".to_owned() }, Some("see whether the upstream answers")),
+        (Probed::Accepted, None),
+    ] {
         let report = bench.checker("key", &Upstream::new(says)).check(&name("docs"), Ask::Always).unwrap();
-        assert_eq!(report.remedies, [], "{report}");
+        let told = report.remedies.first().map(|remedy| remedy.text.as_str());
+        assert!(report.remedies.len() <= 1, "{report}");
+        assert_eq!(told.is_some_and(|told| told.starts_with(remedy.unwrap_or("-"))), remedy.is_some(), "{report}");
     }
     let place = Place::with("found", "docs", "key");
     let chain = chain_with(&[]).variable("DOCS_TOKEN").store(place.store.clone());

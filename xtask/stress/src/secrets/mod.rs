@@ -148,16 +148,18 @@ fn configure(stage: &Stage, arena: &Utf8Path, canaries: &Canaries) -> Result<(),
     let quoted = |words: &[&str]| serde_json::to_string(words).doing("write a command");
     let prints = format!("cat {apart}/said >&2; cat {apart}/command");
     let printing = quoted(&["sh", "-c", &prints])?;
+    let failing = quoted(&["sh", "-c", &format!("{prints}; cat {apart}/said >&2; exit 1")])?;
     let witness = quoted(&[stage.program.as_str(), "witness", apart.as_str()])?;
     let mut text = format!(
         "version: 1\ncredentials:\n  variable: {{env: {}}}\n  command: {{env: {}, command: {printing}}}\n  stored: {{env: {}}}\n  \
-         malformed: {{env: {}, prefix: right, length: 4-8}}\n  missing: {{env: CANARY_MISSING}}\nsources:\n",
+         malformed: {{env: {}, prefix: right, length: 4-8}}\n  missing: {{env: CANARY_MISSING}}\n  \
+         failing: {{env: CANARY_FAILING, command: {failing}}}\nsources:\n",
         Way::Variable.variable(),
         Way::Command.variable(),
         Way::Stored.variable(),
         Way::Malformed.variable(),
     );
-    for name in ["variable", "command", "stored", "malformed", "missing"] {
+    for name in ["variable", "command", "stored", "malformed", "missing", "failing"] {
         let _ = writeln!(text, "  - {{match: \"{name}/**\", command: {witness}, credentials: [{name}]}}");
     }
     let _ = writeln!(text, "  - {{match: \"nothing/**\", command: {witness}}}");

@@ -86,6 +86,8 @@ impl Step {
             step(&["get", "malformed/a", "--refresh"]).ends(4),
             step(&["get", "malformed/a", "--refresh", "--json"]).ends(4),
             step(&["get", "missing/a"]).ends(4),
+            step(&["get", "failing/a"]).ends(4),
+            step(&["auth", "status", "failing", "--json"]).ends(4),
             step(&[
                 "run",
                 "--refresh",

@@ -13,7 +13,7 @@ use std::process::{Child, ExitStatus, Stdio};
 use std::time::Duration;
 
 use crate::{Secret, secret};
-use output::{Output, end_of};
+use output::Output;
 #[cfg(not(unix))]
 use portable as system;
 #[cfg(unix)]
@@ -24,6 +24,8 @@ pub const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The longest time that a command can be given: nobody waits longer for a key.
 const TIMEOUT_MAX: Duration = Duration::from_secs(600);
+
+const UNSHOWN: &str = " and a message, which may hold the secret and is not shown: run it by hand to see";
 
 /// The most that a command may print: a secret, and the end of its line.
 pub const OUTPUT_BYTES_MAX: usize = secret::SECRET_BYTES_MAX + 2;
@@ -66,8 +68,8 @@ const PASSED: &[&str] = &[
 /// It is started without a shell, with an empty standard input and a clean environment: what programs need to find their
 /// way, and the variables that [`pass`](Self::pass) names. It cannot ask anything on the terminal.
 ///
-/// What it prints is never shown. Of what it says on standard error, the last line, at most 200 characters, becomes part
-/// of the reason when it fails; a command that prints a secret *there* shows it so.
+/// What it prints is never shown, on standard error neither: nobody knows what a command says there about a secret. Why it fails,
+/// whoever runs it by hand is told.
 ///
 /// # Platform
 /// On Unix it leads a process group of its own, which is killed when its time is over. Elsewhere only the command itself is
@@ -106,8 +108,8 @@ pub(super) enum Failure {
     TimedOut(Duration),
     #[error("it printed more than {OUTPUT_BYTES_MAX} bytes, and was killed")]
     TooMuch,
-    #[error("it ended with {status}{}", said.as_ref().map(|said| format!(", saying: {said}")).unwrap_or_default())]
-    Failed { status: ExitStatus, said: Option<String> },
+    #[error("it ended with {status}{}", if *has_said { UNSHOWN } else { "" })]
+    Failed { status: ExitStatus, has_said: bool },
     #[error("it printed nothing")]
     PrintedNothing,
     #[error("what it printed is no secret")]
@@ -178,7 +180,7 @@ impl Command {
             End::TimedOut => Err(Failure::TimedOut(self.timeout)),
             End::TooMuch => Err(Failure::TooMuch),
             End::NotRead(error) => Err(Failure::NotRead(error)),
-            End::Ended(status) if !status.success() => Err(Failure::Failed { status, said: end_of(&output) }),
+            End::Ended(status) if !status.success() => Err(Failure::Failed { status, has_said: output.has_said() }),
             End::Ended(_) => Secret::new(output.take_printed()).map_err(|error| match error {
                 secret::Error::Empty => Failure::PrintedNothing,
                 error => Failure::NoSecret(error),

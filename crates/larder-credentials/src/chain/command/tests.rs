@@ -35,8 +35,11 @@ fn what_is_as_long_as_a_secret_may_be_is_taken_whole_also_with_much_beside_it() 
 }
 
 #[test]
-fn one_that_fails_tells_its_code_and_the_last_it_said() {
-    fails("echo first >&2; echo no such entry >&2; exit 3", "it ended with exit status: 3, saying: no such entry");
+fn one_that_fails_tells_its_code_and_nothing_of_what_it_said() {
+    fails(
+        "echo CANARY >&2; exit 3",
+        "it ended with exit status: 3 and a message, which may hold the secret and is not shown: run it by hand to see",
+    );
     fails("exit 1", "it ended with exit status: 1");
     fails("kill -9 $$", "it ended with signal: 9 (SIGKILL)");
     each("echo CANARY; echo bad: CANARY >&2; exit 1", |answer| {
