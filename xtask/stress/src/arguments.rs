@@ -71,6 +71,8 @@ pub(crate) enum Scene {
     Queue,
     /// Writers far beyond the bounds of a cache
     Bounds,
+    /// Keys from hell, in a root that others damage and plant links in
+    Hostile,
 }
 
 /// How long a run lasts.

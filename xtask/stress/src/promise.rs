@@ -24,11 +24,13 @@ pub(crate) enum Promise {
     Task,
     Bounded,
     Counted,
+    Inside,
+    Refused,
 }
 
 impl Promise {
     /// All of them, in the order of the report.
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self::Whole,
         Self::Kept,
         Self::Order,
@@ -44,6 +46,8 @@ impl Promise {
         Self::Works,
         Self::Clean,
         Self::Undamaged,
+        Self::Inside,
+        Self::Refused,
         Self::Task,
         Self::Bounded,
         Self::Counted,
@@ -63,6 +67,8 @@ impl Promise {
             Self::Outage | Self::Age => "P5",
             Self::Works | Self::Clean | Self::Successor => "P6",
             Self::Undamaged => "P7",
+            Self::Inside => "P8",
+            Self::Refused => "config",
             Self::Bounded => "P10",
             Self::Counted => "P11",
             Self::Task => "queue",
@@ -89,6 +95,8 @@ impl Promise {
             Self::Works => "every operation works, whoever was killed before it",
             Self::Clean => "no temporary file, no lock and no process stays behind",
             Self::Undamaged => "nothing is damaged, and nothing is set aside",
+            Self::Inside => "nothing is read or written outside of the root, whatever is planted in it",
+            Self::Refused => "a configuration that was made to hurt is refused",
             Self::Fence => "nothing fetched before an invalidation is given out after it",
             Self::Task => "an acknowledged task is done or there, by one at a time while claims stand",
             Self::Bounded => "what is stored stays within its bounds, whoever is killed",

@@ -53,4 +53,6 @@ pub(crate) enum Sabotage {
     MetricsWithoutLock,
     /// Nothing is ever removed to make room
     GrowForEver,
+    /// Symbolic links in the root are followed, whatever they lead to
+    FollowedLink,
 }

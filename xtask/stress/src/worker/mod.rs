@@ -15,7 +15,7 @@ use crate::failure::{Failure, chain};
 use crate::message::Violation;
 use crate::promise::Promise;
 use crate::sabotage::Sabotage;
-use crate::{bounds, herd, locks, outage, queue, storm};
+use crate::{bounds, herd, hostile, locks, outage, queue, storm};
 
 /// What a process is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +45,12 @@ pub(crate) enum Role {
     Labourer,
     /// Puts more documents than there may be.
     Filler,
+    /// Uses a root that is under attack.
+    Victim,
+    /// Damages files.
+    Vandal,
+    /// Plants links.
+    Linker,
 }
 
 impl Role {
@@ -62,6 +68,9 @@ impl Role {
             Self::Producer => "producer",
             Self::Labourer => "labourer",
             Self::Filler => "filler",
+            Self::Victim => "victim",
+            Self::Vandal => "vandal",
+            Self::Linker => "linker",
         }
     }
 }
@@ -143,6 +152,12 @@ fn play(order: Order) -> Result<(), Failure> {
         Role::Producer => queue::producer::play(&mut worker),
         Role::Labourer => queue::labourer::play(&mut worker),
         Role::Filler => bounds::filler::play(&mut worker),
+        Role::Victim => hostile::victim::play(&mut worker),
+        Role::Vandal => hostile::vandal::play(&mut worker),
+        Role::Linker => {
+            hostile::linker::play(&mut worker);
+            Ok(())
+        }
     };
     worker.voice.flush();
     played
