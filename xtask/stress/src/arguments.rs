@@ -76,6 +76,8 @@ pub(crate) enum Scene {
     Bounds,
     /// Credentials, and a search for them in all that is said and left
     Secrets,
+    /// Keys from hell, in a root that others damage and plant links in
+    Hostile,
 }
 
 /// How long a run lasts.

@@ -19,6 +19,8 @@ mod failure;
 #[cfg(unix)]
 mod herd;
 #[cfg(unix)]
+mod hostile;
+#[cfg(unix)]
 mod interrupt;
 #[cfg(unix)]
 mod locks;

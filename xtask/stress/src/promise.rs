@@ -25,11 +25,13 @@ pub(crate) enum Promise {
     Bounded,
     Counted,
     Secret,
+    Inside,
+    Refused,
 }
 
 impl Promise {
     /// All of them, in the order of the report.
-    pub(crate) const ALL: [Self; 19] = [
+    pub(crate) const ALL: [Self; 21] = [
         Self::Whole,
         Self::Kept,
         Self::Order,
@@ -45,6 +47,8 @@ impl Promise {
         Self::Works,
         Self::Clean,
         Self::Undamaged,
+        Self::Inside,
+        Self::Refused,
         Self::Task,
         Self::Bounded,
         Self::Counted,
@@ -66,6 +70,8 @@ impl Promise {
             Self::Works | Self::Clean | Self::Successor => "P6",
             Self::Undamaged => "P7",
             Self::Secret => "P9",
+            Self::Inside => "P8",
+            Self::Refused => "config",
             Self::Bounded => "P10",
             Self::Counted => "P11",
             Self::Task => "queue",
@@ -92,6 +98,8 @@ impl Promise {
             Self::Works => "every operation works, whoever was killed before it",
             Self::Clean => "no temporary file, no lock and no process stays behind",
             Self::Undamaged => "nothing is damaged, and nothing is set aside",
+            Self::Inside => "nothing is read or written outside of the root, whatever is planted in it",
+            Self::Refused => "a configuration that was made to hurt is refused",
             Self::Fence => "nothing fetched before an invalidation is given out after it",
             Self::Task => "an acknowledged task is done or there, by one at a time while claims stand",
             Self::Bounded => "what is stored stays within its bounds, whoever is killed",

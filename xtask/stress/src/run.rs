@@ -20,7 +20,7 @@ use crate::sabotage::Sabotage;
 use crate::scratch::Scratch;
 use crate::stage::Stage;
 use crate::tally::Tally;
-use crate::{bounds, herd, locks, orphans, outage, progress, queue, secrets, storm, worker};
+use crate::{bounds, herd, hostile, locks, orphans, outage, progress, queue, secrets, storm, worker};
 
 type Play = fn(&Stage) -> Result<(), Failure>;
 
@@ -135,7 +135,7 @@ fn set(arguments: &Arguments, sabotage: Option<Sabotage>, folder: Utf8PathBuf) -
 fn play(stage: &Stage, only: Option<Scene>) -> Result<(), Failure> {
     orphans::adopt();
     let wanted = |scene| only.is_none_or(|only| only == scene);
-    let scenes: [(Scene, Play); 7] = [
+    let scenes: [(Scene, Play); 8] = [
         (Scene::Storm, storm::run),
         (Scene::Herd, herd::run),
         (Scene::Locks, locks::run),
@@ -143,6 +143,7 @@ fn play(stage: &Stage, only: Option<Scene>) -> Result<(), Failure> {
         (Scene::Queue, queue::run),
         (Scene::Bounds, bounds::run),
         (Scene::Secrets, secrets::run),
+        (Scene::Hostile, hostile::run),
     ];
     let running = AtomicU32::new(1);
     let running = &running;

@@ -57,4 +57,6 @@ pub(crate) enum Sabotage {
     SecretInLog,
     /// Every command that is started gets every secret in its environment
     SecretForAll,
+    /// Symbolic links in the root are followed, whatever they lead to
+    FollowedLink,
 }

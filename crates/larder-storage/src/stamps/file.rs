@@ -96,7 +96,12 @@ impl StampFile {
         let read = read_exact_at(&*disk, &handle, &mut page, 0).map_err(OpenFault::Io)?;
         page.truncate(read);
         let header = FileHeader::decode(&page).map_err(OpenFault::Header)?;
-        let inode = disk.metadata(&handle).map_err(OpenFault::Io)?.inode;
+        let metadata = disk.metadata(&handle).map_err(OpenFault::Io)?;
+        if metadata.length < RECORDS_AT {
+            // cut within its table: what that said is not known, and what is appended would be where no records are
+            return Err(OpenFault::Header(HeaderFault::Damaged));
+        }
+        let inode = metadata.inode;
         let born = birth(&*disk, &handle).map_err(OpenFault::Io)?;
         let rebooted = header.boot != boot || boot == 0;
         let fit = match () {

@@ -243,6 +243,10 @@ impl Stamps {
         let _turn = locked(&self.turn);
         write_all(&*self.disk, appender, &[&bytes]).context("append to", self.path_of(file))?;
         let position = self.disk.position(appender).context("find the end of", self.path_of(file))?;
+        if position < RECORDS_AT.saturating_add(bytes.len() as u64) {
+            // cut under this process: what was appended is where nobody looks for records
+            return Err(Error::Unsettled { path: self.path_of(file) });
+        }
         let end = position.saturating_sub(RECORDS_AT);
         let start = end.saturating_sub(bytes.len() as u64);
         // one's own records need not be read back

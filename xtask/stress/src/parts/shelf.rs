@@ -63,7 +63,21 @@ impl Shelf {
         if self.sabotage == Some(Sabotage::UnverifiedRead) {
             return Ok(self.read_unverified(key).ok());
         }
+        if self.sabotage == Some(Sabotage::FollowedLink)
+            && let Some(elsewhere) = self.root_behind_link(key)
+            && let Ok(store) = Store::open(elsewhere)
+        {
+            return Ok(store.get(key)?.map(larder_storage::Entry::into_body));
+        }
         Ok(self.store.get(key)?.map(larder_storage::Entry::into_body))
+    }
+
+    /// The other root that a link in this one leads to.
+    fn root_behind_link(&self, key: &Key) -> Option<Utf8PathBuf> {
+        let entry = format!("entries/{key}.entry");
+        let found = self.root.join(&entry).canonicalize_utf8().ok()?;
+        let root = Utf8PathBuf::from(found.as_str().strip_suffix(&entry)?);
+        (root != self.root).then_some(root)
     }
 
     /// Whatever stands behind the header, if it has one.

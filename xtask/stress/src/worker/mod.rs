@@ -15,7 +15,7 @@ use crate::failure::{Failure, chain};
 use crate::message::Violation;
 use crate::promise::Promise;
 use crate::sabotage::Sabotage;
-use crate::{bounds, herd, locks, outage, queue, secrets, storm};
+use crate::{bounds, herd, hostile, locks, outage, queue, secrets, storm};
 
 /// What a process is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +47,12 @@ pub(crate) enum Role {
     Filler,
     /// Keeps a secret.
     Keeper,
+    /// Uses a root that is under attack.
+    Victim,
+    /// Damages files.
+    Vandal,
+    /// Plants links.
+    Linker,
 }
 
 impl Role {
@@ -65,6 +71,9 @@ impl Role {
             Self::Labourer => "labourer",
             Self::Filler => "filler",
             Self::Keeper => "keeper",
+            Self::Victim => "victim",
+            Self::Vandal => "vandal",
+            Self::Linker => "linker",
         }
     }
 }
@@ -147,6 +156,12 @@ fn play(order: Order) -> Result<(), Failure> {
         Role::Labourer => queue::labourer::play(&mut worker),
         Role::Filler => bounds::filler::play(&mut worker),
         Role::Keeper => secrets::keeper::play(&mut worker),
+        Role::Victim => hostile::victim::play(&mut worker),
+        Role::Vandal => hostile::vandal::play(&mut worker),
+        Role::Linker => {
+            hostile::linker::play(&mut worker);
+            Ok(())
+        }
     };
     worker.voice.flush();
     played

@@ -111,3 +111,9 @@ fn an_interrupted_run_says_what_it_has_and_ends_with_its_signal() {
     assert!(String::from_utf8_lossy(&output.stdout).contains(" 0 violations"));
     assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 0, "its folder is removed");
 }
+
+#[test]
+fn a_link_that_is_followed_is_caught_with_evidence() {
+    let text = caught("followed-link");
+    assert!(text.contains("violation of P8"), "{text}");
+}
