@@ -184,6 +184,27 @@ fn a_damaged_stamp_covers_all_it_may_have_said() {
 }
 
 #[test]
+fn a_record_that_is_cut_within_its_table_is_no_place_for_an_invalidation() {
+    for length in [4_096, 71_088, 2_101_247] {
+        let scratch = Scratch::new("cut");
+        let store = Store::open(scratch.utf8_path()).unwrap();
+        put(&store, "a", b"x");
+        let stamps = scratch.join("stamps");
+        let file = stamps.join(&names(&stamps)[0]);
+        fs::File::options().write(true).open(&file).unwrap().set_len(length).unwrap();
+        // the one that has it open says that it cannot, or it holds
+        let said = store.invalidate(&[Scope::Key(key("a")).hard()]);
+        assert!(said.is_err() || body(&store, "a").is_none(), "{length}");
+        let fresh = Store::open(scratch.utf8_path()).unwrap();
+        put(&fresh, "a", b"y");
+        drop_key(&fresh, "a");
+        assert_eq!(body(&fresh, "a"), None, "{length}");
+        put(&fresh, "a", b"z");
+        assert_eq!(body(&Store::open(scratch.utf8_path()).unwrap(), "a"), Some(b"z".to_vec()), "{length}");
+    }
+}
+
+#[test]
 fn severities_do_not_weaken_each_other() {
     let scratch = Scratch::new("severity");
     let store = Store::open(scratch.utf8_path()).unwrap();
