@@ -60,13 +60,13 @@ const CASES: [Case; 4] = [
 ];
 
 fn store_on(disk: Arc<dyn larder_system::Disk>) -> Store {
-    Store::at("/home/config/tool/credentials.json").system(disk, Arc::new(SystemClock::new()))
+    Store::at("/user/config/tool/credentials.json").system(disk, Arc::new(SystemClock::new()))
 }
 
 /// The disk before the case.
 fn base_of(case: &Case) -> SimDisk {
     let sim = SimDisk::new();
-    sim.make_root(Path::new("/home")).unwrap();
+    sim.make_root(Path::new("/user")).unwrap();
     sim.sync(&sim.open_root(Path::new("/")).unwrap()).unwrap();
     (case.before)(&store_on(Arc::new(sim.clone())));
     sim
