@@ -22,8 +22,20 @@ fn assert_ends_with(output: &Output, code: i32) {
 /// Runs with a broken part; its report when it was caught.
 #[track_caller]
 fn caught(name: &str) -> String {
+    caught_with(name, &[])
+}
+
+/// The same in one scene, which has the machine to itself then.
+#[track_caller]
+fn caught_alone(name: &str, scene: &str) -> String {
+    caught_with(name, &["--only", scene])
+}
+
+#[track_caller]
+fn caught_with(name: &str, flags: &[&str]) -> String {
     let scratch = Scratch::new("stress-caught");
-    let output = stress(&scratch, &["--sabotage", name, "--duration", "30s", "--processes", "12"]);
+    let common = ["--sabotage", name, "--duration", "30s", "--processes", "12"];
+    let output = stress(&scratch, &[&common, flags].concat());
     assert_ends_with(&output, 1);
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
@@ -114,6 +126,14 @@ fn an_interrupted_run_says_what_it_has_and_ends_with_its_signal() {
 
 #[test]
 fn a_link_that_is_followed_is_caught_with_evidence() {
-    let text = caught("followed-link");
+    let text = caught_alone("followed-link", "hostile");
     assert!(text.contains("violation of P8"), "{text}");
+}
+
+#[test]
+fn a_secret_that_is_logged_or_given_to_everybody_is_caught_with_evidence() {
+    for name in ["secret-in-log", "secret-for-all"] {
+        let text = caught_alone(name, "secrets");
+        assert!(text.contains("violation of P9"), "{text}");
+    }
 }
