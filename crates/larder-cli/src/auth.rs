@@ -25,9 +25,8 @@ struct Wanted<'a> {
 
 pub(crate) fn run(global: &Global, terms: &Auth, output: Output) -> Result<Exit, Failed> {
     withhold_from_core_dumps();
-    let loaded = Loaded::find(global)?;
     // who may change where a credential goes, or what is run for it, may have it
-    loaded.check_trusted_with_credentials()?;
+    let loaded = Loaded::find_for_credentials(global)?;
     match &terms.what {
         AuthVerb::Set(named) => set::set(&wanted(&loaded, named)?, output),
         AuthVerb::Remove(named) => set::remove(&wanted(&loaded, named)?, output),

@@ -6,6 +6,7 @@ mod output;
 #[cfg_attr(unix, path = "child/unix.rs")]
 #[cfg_attr(not(unix), path = "child/other.rs")]
 mod platform;
+mod redact;
 mod start;
 
 pub(crate) use self::attend::{Large, Plan, Ran, Stop, attend};

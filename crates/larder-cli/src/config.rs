@@ -130,6 +130,11 @@ impl Loaded {
             let standing = if trust::is_trusted(&bytes) { Standing::Trusted } else { Standing::Found };
             return Self::parse(&bytes, path, standing);
         }
+        Self::users()
+    }
+
+    /// The user's, else the built-in one.
+    fn users() -> Result<Self, Error> {
         if let Some(folder) = place::config_folder() {
             let path = text(folder.join("larder").join(NAME))?;
             if let Some(bytes) = Config::bytes(&path)? {
@@ -137,6 +142,14 @@ impl Loaded {
             }
         }
         Ok(Self { config: Config::built_in(), file: None, standing: Standing::BuiltIn })
+    }
+
+    /// The one that says what credentials there are. One that was found and is not trusted neither says that, nor hides what
+    /// the user's own says.
+    pub(crate) fn find_for_credentials(global: &Global) -> Result<Self, Error> {
+        let loaded = Self::find(global)?;
+        loaded.check_trusted_with_credentials()?;
+        if loaded.standing == Standing::Found { Self::users() } else { Ok(loaded) }
     }
 
     /// What is read is what is used: nobody can change it in between.

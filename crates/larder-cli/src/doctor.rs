@@ -25,7 +25,7 @@ use crate::exit::{Exit, Failed};
 use crate::output::Output;
 
 pub(crate) fn run(global: &Global, terms: &Doctor, output: Output) -> Result<Exit, Failed> {
-    let scene = Arc::new(scene::Scene::open(global));
+    let scene = Arc::new(scene::Scene::open(global, terms.offline));
     let wanted = check::CHECKS.iter().filter(|check| !(terms.offline && check.asks_others));
     let seen = check::look(&scene, wanted);
     report::tell(&scene, seen, output, global.verbose > 0)

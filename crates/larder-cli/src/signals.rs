@@ -13,7 +13,7 @@ use larder_lock::Cancellation;
 use crate::child::Event;
 use crate::exit::{Exit, Failed};
 
-pub(crate) use self::platform::{INTERRUPT, KILL, TERMINATE, outlive_file_limits};
+pub(crate) use self::platform::{INTERRUPT, KILL, TERMINATE, mind_children, outlive_file_limits};
 
 /// What a signal does at the moment.
 #[derive(Debug)]

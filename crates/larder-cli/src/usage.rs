@@ -57,12 +57,19 @@ fn stray(error: &clap::Error) -> Option<&'static str> {
         Some(ContextValue::StyledStr(usage)) => usage.to_string(),
         _ => String::new(),
     };
+    // also a flag, or in the place of a verb: a credential may begin with dashes, or be given too early
+    let is_stray = matches!(
+        error.kind(),
+        ErrorKind::UnknownArgument
+            | ErrorKind::InvalidSubcommand
+            | ErrorKind::TooManyValues
+            | ErrorKind::ArgumentConflict
+    );
+    if is_stray && usage.contains(" auth ") {
+        return Some(STRAY_SECRET);
+    }
     if error.kind() != ErrorKind::UnknownArgument {
         return None;
-    }
-    // also a flag: a credential may begin with dashes
-    if usage.contains("larder auth") {
-        return Some(STRAY_SECRET);
     }
     let is_word =
         matches!(context(ContextKind::InvalidArg), Some(ContextValue::String(word)) if !word.starts_with('-'));

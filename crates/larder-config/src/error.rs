@@ -204,11 +204,11 @@ pub enum Error {
         source: TemplateError,
     },
     /// No variable of the environment has such a name.
-    #[error("{place}: {name:?} is no name of a variable: write the name alone, without `=` and a value")]
+    #[error("{place}: this is no name of a variable: write its name alone, like {name:?}, without `=` and a value")]
     EnvironmentName {
         /// The name.
         place: Place,
-        /// What was written.
+        /// What was written before the first `=`.
         name: String,
     },
     /// A credential cannot have this name. What was written is not repeated: it may be a credential.
@@ -242,8 +242,8 @@ pub enum Error {
     },
     /// In the place of the name of a variable stands something else, perhaps the credential itself.
     #[error(
-        "{place}: here belongs the name of a variable, made of letters, digits and `_`, and never the credential itself: \
-         write a name such as DOCS_TOKEN, and set the variable outside this file"
+        "{place}: here belongs the name of a variable, at most 64 of A-Z, 0-9 and `_`, and never the credential itself: write \
+         a name such as DOCS_TOKEN, and set the variable outside this file"
     )]
     NotAVariable {
         /// What was written.

@@ -407,7 +407,9 @@ impl<'a> Resolver<'a> {
         let mut env = Vec::new();
         for name in given.env.iter().flatten() {
             if name.value.is_empty() || name.value.contains(['=', '\0']) {
-                return Err(Error::EnvironmentName { place: name.place(self.file), name: name.value.clone() });
+                // what stands behind it may be a secret
+                let before = name.value.split(['=', '\0']).next().unwrap_or_default().to_owned();
+                return Err(Error::EnvironmentName { place: name.place(self.file), name: before });
             }
             env.push(name.value.clone());
         }

@@ -52,6 +52,11 @@ impl Bounds {
         Some(self.begun?.saturating_add(self.timeout?))
     }
 
+    /// What is left of that.
+    pub(crate) fn left(&self, clock: &dyn Clock) -> Option<Duration> {
+        Some(self.deadline()?.saturating_sub(clock.monotonic()))
+    }
+
     /// The time that the whole call has, for messages.
     pub(crate) fn timeout(&self) -> Option<Duration> {
         self.timeout

@@ -7,11 +7,13 @@ use larder::counters::{Counter, Fold, Latency};
 use larder::{Forward, Outcome};
 use larder_staleness::Life;
 use larder_storage::{Entry, Key, Put, Store, Token, put};
+use larder_system::Clock;
 use larder_upstream::{About, Class, Exit as CommandExit, Failure, Flight, Waited};
 use larder_watch::fingerprint::{self, Dependency};
 
 use super::{Call, Look, answer};
 use crate::child::{self, End, Plan, Ran, Stop, Taken};
+use crate::credentials::Given;
 use crate::exit::{Exit, Failed, chain};
 use crate::group::Group;
 use crate::signals::{Signals, Target};
@@ -89,8 +91,14 @@ pub(super) fn lead(
 ) -> Result<Exit, Failed> {
     let store = look.store;
     let clock = Arc::clone(store.clock());
-    // who has none leaves the flight to others, who may have
-    let secrets = credentials::find(&call.job.credentials)?;
+    let secrets = match search(call, signals, &*clock) {
+        Ok(secrets) => secrets,
+        Err(error) => {
+            // who has none leaves the flight to others, who may have
+            drop(lead);
+            return unfound(call, look, fallback, error);
+        }
+    };
     let (sender, events) = child::events();
     signals.aim(Target::Child(sender.clone()));
     let key = look.key.clone();
@@ -141,6 +149,26 @@ pub(super) fn lead(
             call.fall_back(look, fallback, &failure, &Waited::default()).unwrap_or_else(|| Err(error.into()))
         }
     }
+}
+
+/// Looks for the credentials that the command asks for, for as long as the call may take; a signal ends this process meanwhile.
+fn search(call: &Call<'_>, signals: &Signals, clock: &dyn Clock) -> Result<Vec<Given>, credentials::Error> {
+    if !call.job.credentials.is_empty() {
+        signals.aim(Target::Exit);
+    }
+    credentials::find(&call.job.credentials, call.bounds.left(clock))
+}
+
+/// How a call ends whose credentials cannot be had: with an old copy where that is because a place does not answer.
+fn unfound(
+    call: &Call<'_>,
+    look: &Look<'_>,
+    fallback: Option<&Entry>,
+    error: credentials::Error,
+) -> Result<Exit, Failed> {
+    let failure = Failure::new(Class::Unavailable, error.to_string());
+    let given = error.is_outage().then(|| call.fall_back(look, fallback, &failure, &Waited::default()));
+    given.flatten().unwrap_or_else(|| Err(error.into()))
 }
 
 impl Run<'_> {

@@ -43,7 +43,14 @@ pub(crate) fn run(
     events: (std::sync::mpsc::SyncSender<child::Event>, std::sync::mpsc::Receiver<child::Event>),
 ) -> Result<Exit, Failed> {
     let bounds = call.bounds.begin(clock);
-    let secrets = credentials::find(&call.job.credentials)?;
+    let signals_meanwhile = signals.filter(|_| !call.job.credentials.is_empty());
+    if let Some(signals) = signals_meanwhile {
+        signals.aim(Target::Exit);
+    }
+    let secrets = credentials::find(&call.job.credentials, bounds.left(clock))?;
+    if let Some(signals) = signals_meanwhile {
+        signals.aim(Target::Child(events.0.clone()));
+    }
     let plan = Plan {
         command: &call.job.command,
         environment: &call.job.environment,

@@ -8,7 +8,7 @@ use larder_system::{Clock as _, SystemClock};
 use serde::Serialize;
 
 use super::Wanted;
-use crate::credentials::{self, Error};
+use crate::credentials::{self, Asks, Error};
 use crate::exit::{Exit, Failed};
 use crate::output::Output;
 use crate::text;
@@ -69,8 +69,9 @@ pub(super) fn check(wanted: &Wanted<'_>, output: Output) -> Result<Exit, Failed>
 
 fn look(wanted: &Wanted<'_>, ask: Ask) -> Result<Object, Failed> {
     let Wanted { name, configured } = wanted;
+    let asks = if ask == Ask::Never { Asks::Memory } else { Asks::Upstream };
     let failed = |source| Failed::from(Error::Chain { name: name.clone(), source: Box::new(source) });
-    let report = credentials::checker(name, *configured)?.check(name, ask).map_err(failed)?;
+    let report = credentials::checker(name, *configured, asks, None)?.check(name, ask).map_err(failed)?;
     let (usable, disabled) = (!report.verdict.is_bad(), configured.is_some_and(|credential| !credential.enabled));
     let stored_ms = stored_ms(name, &report);
     Ok(Object { report, usable, disabled, stored_ms })

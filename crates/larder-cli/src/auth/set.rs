@@ -3,6 +3,7 @@
 use std::io::IsTerminal as _;
 
 use larder_credentials::form::Malformed;
+use larder_credentials::keyring::Error as KeyringError;
 use larder_credentials::store::{Removed, Set};
 use larder_credentials::{Name, Secret, secret};
 use serde::Serialize;
@@ -85,10 +86,12 @@ fn store(wanted: &Wanted<'_>, secret: &Secret, output: Output) -> Result<(String
                 }
                 return Ok(("the keyring".to_owned(), "is stored"));
             }
-            Err(error) => {
+            Err(error @ KeyringError::NoService { .. }) => {
                 let error = crate::exit::chain(&error);
                 output.warn(&format!("the keyring does not take it ({error}): it goes into the file"));
             }
+            // what it has under the name would come before what is in the file, as soon as it answers
+            Err(error) => return Err(Failed::new(Exit::INPUT_OUTPUT, error)),
         }
     }
     let store = credentials::store()?;
@@ -102,6 +105,9 @@ fn read(name: &Name) -> Result<Secret, Failed> {
     let unread = |error| Failed::new(Exit::INPUT_OUTPUT, Unread(error));
     if std::io::stdin().is_terminal() {
         let text = rpassword::prompt_password(format!("{name}: ")).map(Zeroizing::new).map_err(unread)?;
+        if has_more() {
+            return Err(no_secret(secret::Error::SeveralLines));
+        }
         return Secret::new(text.as_bytes()).map_err(no_secret);
     }
     Secret::read(&mut std::io::stdin().lock()).map_err(|error| match error {
@@ -111,16 +117,36 @@ fn read(name: &Name) -> Result<Secret, Failed> {
     })
 }
 
+/// Whether more than a line was pasted. What is left is thrown away: it would go to the shell, onto the screen and into its
+/// history.
+#[cfg(unix)]
+fn has_more() -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    /// How long the rest of what is pasted may take to arrive.
+    const REST_WITHIN: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+    let input = std::io::stdin();
+    let found = poll(&mut [PollFd::new(&input, PollFlags::IN)], Some(&REST_WITHIN)).is_ok_and(|ready| ready > 0);
+    if found {
+        // what cannot be thrown away is told of all the same
+        let _ = rustix::termios::tcflush(&input, rustix::termios::QueueSelector::IFlush);
+    }
+    found
+}
+
+/// The console is asked for a line, and keeps the rest.
+#[cfg(not(unix))]
+const fn has_more() -> bool {
+    false
+}
+
 pub(super) fn remove(wanted: &Wanted<'_>, output: Output) -> Result<Exit, Failed> {
     let mut places = Vec::new();
     if wanted.configured.is_some_and(|credential| credential.keyring) {
         match keyring::remove(&wanted.name) {
             Ok(true) => places.push("the keyring".to_owned()),
-            Ok(false) => {}
-            Err(error) => {
-                let error = crate::exit::chain(&error);
-                output.warn(&format!("what the keyring has, if it has something, stays there ({error})"));
-            }
+            Ok(false) | Err(KeyringError::NoService { .. }) => {}
+            // it may have it
+            Err(error) => return Err(Failed::new(Exit::INPUT_OUTPUT, error)),
         }
     }
     let store = credentials::store()?;

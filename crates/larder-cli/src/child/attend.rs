@@ -9,6 +9,7 @@ use std::time::Duration;
 use larder_system::Clock;
 
 use super::output::{self, Sink, Taken};
+use super::redact::Redactor;
 use super::start::{Child, StartError, start};
 use super::{End, Event, Tee};
 use crate::credentials::Given;
@@ -118,7 +119,7 @@ pub(crate) fn attend(
         &sender,
     )?;
     let (sinks, wanted) = sync_channel(1);
-    let begun = begin(&mut child, plan.output_bytes_max, sender, wanted);
+    let begun = begin(&mut child, (plan.output_bytes_max, plan.secrets), sender, wanted);
     let errors = match begun {
         Ok(errors) => errors,
         Err(source) => {
@@ -143,11 +144,16 @@ pub(crate) fn attend(
     Ok(attendance.close())
 }
 
-fn begin(child: &mut Child, bytes_max: u64, events: SyncSender<Event>, sinks: Receiver<Sink>) -> std::io::Result<Tee> {
+fn begin(
+    child: &mut Child,
+    (bytes_max, secrets): (u64, &[Given]),
+    events: SyncSender<Event>,
+    sinks: Receiver<Sink>,
+) -> std::io::Result<Tee> {
     let (Some(out), Some(err)) = child.process.streams() else {
         return Err(std::io::ErrorKind::BrokenPipe.into());
     };
-    let errors = Tee::start(err)?;
+    let errors = Tee::start(err, Redactor::of(secrets))?;
     std::thread::Builder::new()
         .name("output".to_owned())
         .spawn(move || output::take(out, bytes_max, &events, &sinks))?;

@@ -8,6 +8,8 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::redact::Redactor;
+
 /// How much of the end is kept, for those who share a failure.
 const TAIL_BYTES: usize = 64 * 1024;
 /// The largest piece that is passed on at once.
@@ -37,8 +39,8 @@ struct Shared {
 }
 
 impl Tee {
-    /// Begins to pass on what comes through `pipe`.
-    pub(super) fn start(pipe: ChildStderr) -> io::Result<Self> {
+    /// Begins to pass on what comes through `pipe`, without the secrets that whoever writes there was given.
+    pub(super) fn start(pipe: ChildStderr, redactor: Redactor) -> io::Result<Self> {
         let (queue, pieces) = sync_channel::<Vec<u8>>(PIECES_MAX);
         let (alive, ended) = sync_channel(1);
         let shared = Arc::new(Mutex::new(Shared { tail: VecDeque::new(), queue: Some(queue), dropped: 0 }));
@@ -51,7 +53,7 @@ impl Tee {
         })?;
         let reader = Arc::clone(&shared);
         named("errors").spawn(move || {
-            follow(pipe, &reader);
+            follow(pipe, redactor, &reader);
             drop::<SyncSender<()>>(alive);
         })?;
         Ok(Self { shared, ended, printed })
@@ -93,6 +95,11 @@ impl Shared {
         }
     }
 
+    fn take(&mut self, bytes: &[u8]) {
+        self.keep(bytes);
+        self.print(bytes);
+    }
+
     fn keep(&mut self, bytes: &[u8]) {
         self.tail.extend(bytes);
         let surplus = self.tail.len().saturating_sub(TAIL_BYTES);
@@ -100,17 +107,15 @@ impl Shared {
     }
 }
 
-fn follow(mut pipe: ChildStderr, shared: &Mutex<Shared>) {
+fn follow(mut pipe: ChildStderr, mut redactor: Redactor, shared: &Mutex<Shared>) {
     let mut buffer = vec![0; PIECE_BYTES];
     loop {
         match pipe.read(&mut buffer) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Ok(0) | Err(_) => return,
+            Ok(0) | Err(_) => return lock(shared).take(&redactor.finish()),
             Ok(count) => {
-                let piece = buffer.get(..count).unwrap_or_default();
-                let mut shared = lock(shared);
-                shared.keep(piece);
-                shared.print(piece);
+                let piece = redactor.pass(buffer.get(..count).unwrap_or_default());
+                lock(shared).take(&piece);
             }
         }
     }

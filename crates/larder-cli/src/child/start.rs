@@ -124,6 +124,7 @@ pub(crate) fn start(
     streams: impl FnOnce(&mut Command),
     events: &SyncSender<Event>,
 ) -> Result<Child, StartError> {
+    crate::signals::mind_children();
     let none = OsString::new();
     let (program, arguments) = command.split_first().unwrap_or((&none, &[]));
     let mut builder = Command::new(program);

@@ -51,6 +51,9 @@ pub(crate) fn run(global: &Global, terms: &Terms, output: Output) -> Result<Exit
         ConfigVerb::Show => show(&Loaded::find(global)?, output)?,
         ConfigVerb::Check => {
             let loaded = Loaded::find(global)?;
+            for credential in loaded.config.credentials() {
+                crate::credentials::judge_check(credential)?;
+            }
             let advice = loaded.config.advice();
             for advice in advice {
                 output.warn(&advice.to_string());

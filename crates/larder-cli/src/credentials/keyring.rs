@@ -1,6 +1,7 @@
 //! The keyring of the system, where this command is built with one.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use larder_credentials::keyring::{Error, Keyring};
 use larder_credentials::{Name, Secret};
@@ -8,21 +9,26 @@ use larder_credentials::{Name, Secret};
 /// Under what the keyring has what this command stores.
 pub(crate) const SERVICE: &str = "larder";
 
-/// The system's, or one that says that there is none.
-pub(super) fn platform() -> Arc<dyn Keyring> {
-    #[cfg(feature = "keyring")]
-    return Arc::new(larder_credentials::keyring::PlatformKeyring::new());
-    #[cfg(not(feature = "keyring"))]
+/// The system's, which answers within `bound`.
+#[cfg(feature = "keyring")]
+pub(super) fn platform(bound: Option<Duration>) -> Arc<dyn Keyring> {
+    use larder_credentials::keyring::{PlatformKeyring, TIMEOUT};
+    Arc::new(PlatformKeyring::new().timeout(bound.map_or(TIMEOUT, |bound| bound.min(TIMEOUT))))
+}
+
+/// One that says that there is none.
+#[cfg(not(feature = "keyring"))]
+pub(super) fn platform(_bound: Option<Duration>) -> Arc<dyn Keyring> {
     Arc::new(without::Without)
 }
 
 pub(crate) fn set(name: &Name, secret: &Secret) -> Result<(), Error> {
-    platform().set(SERVICE, name.as_str(), secret)
+    platform(None).set(SERVICE, name.as_str(), secret)
 }
 
 /// Whether there was one.
 pub(crate) fn remove(name: &Name) -> Result<bool, Error> {
-    let (keyring, account) = (platform(), name.as_str());
+    let (keyring, account) = (platform(None), name.as_str());
     let had = keyring.get(SERVICE, account)?.is_some();
     if had {
         keyring.remove(SERVICE, account)?;

@@ -117,7 +117,8 @@ mod tests {
         fn tells(_: &Scene, seen: &mut Seen) {
             seen.add(Finding::note(Subject::Queue, "seen"));
         }
-        let scene = Arc::new(Scene::open(&Global { root: Some("/proc/larder-test".into()), ..Global::default() }));
+        let scene =
+            Arc::new(Scene::open(&Global { root: Some("/proc/larder-test".into()), ..Global::default() }, true));
         let stuck = Check { bound: Duration::from_millis(20), ..Check::here(Subject::Locks, hangs) };
         let seen = look(&scene, &[stuck, Check::here(Subject::Queue, tells), Check::here(Subject::Queue, tells)]);
         let told: Vec<_> = seen.findings.iter().map(|finding| (finding.severity, finding.subject)).collect();

@@ -4,26 +4,33 @@ use std::time::Duration;
 
 use larder_config::Credential;
 use larder_credentials::check::{Ask, Report, Verdict};
+use larder_credentials::withhold_from_core_dumps;
 
 use super::finding::{Finding, Seen, Subject};
 use super::scene::Scene;
-use crate::credentials::{self, Error};
+use crate::credentials::{self, Asks, Error};
 use crate::exit::Failed;
 
 /// How long each upstream may take: whoever is slower, or out of reach, says nothing about a credential.
 const ASK_WITHIN: Duration = Duration::from_millis(700);
 
-/// What can be told without asking anybody.
+/// How long each place may take where it is looked for: less than this check, so that what hangs is ended.
+const LOOK_WITHIN: Duration = Duration::from_secs(5);
+
+/// What can be told without asking those who take them.
 pub(super) fn look(scene: &Scene, seen: &mut Seen) {
-    for credential in configured(scene) {
-        tell(credential, Ask::Never, seen);
+    withhold_from_core_dumps();
+    // those who take the others are asked beside this
+    for credential in configured(scene).iter().filter(|credential| scene.offline || credential.check.is_none()) {
+        tell(credential, (Asks::Memory, Ask::Never), seen);
     }
 }
 
 /// What those say who are to take them.
 pub(super) fn ask(scene: &Scene, seen: &mut Seen) {
+    withhold_from_core_dumps();
     for credential in configured(scene).iter().filter(|credential| credential.check.is_some()) {
-        tell(credential, Ask::IfNotRemembered, seen);
+        tell(credential, (Asks::Upstream, Ask::IfNotRemembered), seen);
     }
 }
 
@@ -33,13 +40,13 @@ fn configured(scene: &Scene) -> &[Credential] {
     loaded.map_or(&[], |loaded| loaded.config.credentials())
 }
 
-fn tell(credential: &Credential, ask: Ask, seen: &mut Seen) {
+fn tell(credential: &Credential, (asks, ask): (Asks, Ask), seen: &mut Seen) {
     let name = &credential.name;
     if !credential.enabled {
         return seen.fact(format!("the credential {name} is switched off"));
     }
     let failed = |source| Error::Chain { name: name.clone(), source: Box::new(source) };
-    let checked = credentials::checker(name, Some(credential))
+    let checked = credentials::checker(name, Some(credential), asks, Some(LOOK_WITHIN))
         .and_then(|checker| checker.deadline(ASK_WITHIN).check(name, ask).map_err(failed));
     let report = match checked {
         Ok(report) => report,

@@ -38,10 +38,12 @@ pub(super) struct Scene {
     flags: Vec<String>,
     /// The waiting time that flag, variable and configuration come to, if it makes no sense.
     pub(super) wait: Option<String>,
+    /// Whether nobody beyond this machine may be asked.
+    pub(super) offline: bool,
 }
 
 impl Scene {
-    pub(super) fn open(global: &Global) -> Self {
+    pub(super) fn open(global: &Global, offline: bool) -> Self {
         let asked = Global { root: global.root.clone(), config: global.config.clone(), ..Global::default() };
         let config = within(move || Loaded::find(&asked));
         let options = match &config {
@@ -61,7 +63,7 @@ impl Scene {
             Some(Ok(loaded)) => root::wait(global, loaded).err().and_then(|failed| failed.message()),
             _ => None,
         };
-        Self { root, opened, config, flags: flags(global), wait }
+        Self { root, opened, config, flags: flags(global), wait, offline }
     }
 
     /// The store, where there is a root that can be opened.

@@ -12,6 +12,9 @@ pub(crate) const KILL: i32 = 9;
 /// There is no such signal.
 pub(crate) fn outlive_file_limits() {}
 
+/// Nor that one.
+pub(crate) fn mind_children() {}
+
 /// Hears nothing.
 #[expect(clippy::unnecessary_wraps, reason = "its sibling for Unix can fail")]
 pub(super) fn listen(_heard: impl Fn(i32) + Send + 'static) -> io::Result<()> {

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGKILL, SIGTERM, SIGXFSZ};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGKILL, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
 /// What a terminal sends for Ctrl-C.
@@ -27,6 +27,13 @@ pub(super) fn listen(heard: impl Fn(i32) + Send + 'static) -> io::Result<()> {
 pub(crate) fn outlive_file_limits() {
     // without it, all that is lost is what was so before
     let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
+}
+
+/// Whoever started this process may ignore the end of children, and then nobody could wait for any: from now on it is only
+/// passed over. Children get the signal's default back.
+pub(crate) fn mind_children() {
+    // without it, all that is lost is what was so before
+    let _ = signal_hook::flag::register(SIGCHLD, Arc::default());
 }
 
 /// The signals that this process was started to ignore, as bits; the child is to ignore them too. Only Linux tells.

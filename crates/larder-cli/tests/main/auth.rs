@@ -332,3 +332,149 @@ sources: [{match: '**', command: [sh, -c, 'printf %s \"$DOCS_TOKEN\" >> calls; e
     with(&place, &variables, &["refresh", "b"]).says(0, &[]);
     assert_eq!(std::fs::read_to_string(place.path("calls")).unwrap(), "kkk");
 }
+
+#[test]
+fn what_a_source_repeats_of_its_credential_is_taken_out_of_what_it_says() {
+    let config = "version: 1
+credentials: {docs: {env: DOCS_TOKEN}}
+sources: [{match: '**', command: [sh, -c, 'printf \"auth: Bearer $DOCS_TOKEN\\n\" >&2; exit 22'], credentials: [docs]}]
+";
+    let place = place("auth-repeated", config);
+    let variables = [("DOCS_TOKEN", "dk-CANARY-1")];
+    let done = with(&place, &variables, &["get", "a"]);
+    assert_eq!((done.code, done.err.as_str()), (Some(22), "auth: Bearer ***\n"));
+    place.larder(&["queue", "add", "b"]).says(0, &[]);
+    with(&place, &variables, &["refresh", "--json"]);
+    let queue = place.larder(&["queue", "list", "--json"]);
+    assert!(queue.out.contains("Bearer ***") && !queue.out.contains("CANARY"), "{}", queue.out);
+    let found = Command::new("grep").args(["-rla", "CANARY"]).arg(place.root()).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&found.stdout), "");
+}
+
+#[test]
+fn one_that_may_be_done_without_is_not_done_without_where_nobody_knows_whether_it_is_there() {
+    let config = "version: 1
+credentials: {docs: {env: DOCS_TOKEN, command: [sh, -c, 'exit 1'], optional: true}}
+sources: [{match: '**', command: [sh, -c, 'printf x >> calls; echo \"[$DOCS_TOKEN]\"'], credentials: [docs]}]
+";
+    let place = place("auth-unknown", config);
+    place
+        .larder(&["get", "a"])
+        .says(4, &["whether there is a credential `docs` cannot be told", "command `sh`: failed"]);
+    assert_eq!(place.calls(), 0);
+    assert_eq!(with(&place, &[("DOCS_TOKEN", "good")], &["get", "a"]).out, "[good]\n");
+}
+
+#[test]
+fn a_place_that_does_not_answer_takes_no_old_copy_away_and_one_that_has_nothing_does() {
+    let config = |script: &str| {
+        format!(
+            "version: 1\ndefaults: {{fresh: 1ms, stale_if_error: 30d}}\n\
+             credentials: {{docs: {{command: [sh, -c, '{script}'], env: DOCS_TOKEN}}}}\n\
+             sources: [{{match: '**', command: [echo, old], credentials: [docs]}}]\n"
+        )
+    };
+    let place = place("auth-outage", &config("echo key"));
+    place.larder(&["get", "a"]).says(0, &[]);
+    place.write("larder.yaml", &config("exit 1"));
+    place.larder(&["config", "trust"]).says(0, &[]);
+    let done = place.larder(&["--status", "get", "a"]);
+    assert_eq!((done.code, done.out.as_str()), (Some(0), "old\n"), "{}", done.err);
+    assert!(done.err.contains("stale"), "{}", done.err);
+    place.write("larder.yaml", &config("exit 1").replace("command: [sh, -c, 'exit 1'], ", ""));
+    place.larder(&["config", "trust"]).says(0, &[]);
+    place.larder(&["get", "a"]).says(4, &["credential `docs` missing"]);
+}
+
+#[test]
+fn a_search_for_a_credential_keeps_to_the_bound_of_the_call_and_ends_with_a_signal() {
+    let config = "version: 1
+credentials: {docs: {env: DOCS_TOKEN, command: [sh, -c, 'echo $$ > asked; exec sleep 600'], command_timeout: 10m}}
+sources: [{match: '**', command: [echo, x], credentials: [docs]}]
+";
+    let place = place("auth-bound", config);
+    place.larder(&["get", "a", "--timeout", "300ms"]).says(4, &["did not end within"]);
+    #[expect(clippy::disallowed_methods, reason = "a file of the test's, outside any cache")]
+    std::fs::remove_file(place.path("asked")).unwrap();
+    let mut running = place.spawn(&["get", "a"]);
+    crate::place::wait_until("it looks for the credential", || place.path("asked").exists());
+    running.signal(rustix::process::Signal::TERM);
+    assert_eq!(running.done().code, Some(143));
+    assert!(
+        Command::new("sh").args(["-c", "kill $(cat asked)"]).current_dir(place.path("")).status().unwrap().success()
+    );
+}
+
+#[test]
+fn a_configuration_that_was_found_does_not_hide_the_users_own() {
+    let place = Place::new("auth-hidden");
+    #[expect(clippy::disallowed_methods, reason = "a folder of the test's, outside any cache")]
+    std::fs::create_dir_all(place.path("configurations/larder")).unwrap();
+    place.write(
+        "configurations/larder/larder.yaml",
+        "version: 1\ncredentials: {docs: {env: DOCS_TOKEN, prefix: dk-}}\n",
+    );
+    place.write("larder.yaml", "version: 1\n");
+    place.larder_reading(&["auth", "set", "docs"], b"nonsense").says(4, &["does not begin with `dk-`"]);
+    place.larder_reading(&["auth", "set", "docs"], b"dk-1").says(0, &[]);
+}
+
+#[test]
+fn a_check_that_cannot_be_made_is_found_with_the_configuration_and_hinders_no_get() {
+    let config = "version: 1
+credentials: {docs: {env: DOCS_TOKEN, check: {url: 'http://user:CANARY@intranet.example/'}}}
+sources: [{match: '**', command: [sh, -c, 'echo \"$DOCS_TOKEN\"'], credentials: [docs]}]
+";
+    let place = place("auth-check", config);
+    let variables = [("DOCS_TOKEN", "key")];
+    assert_eq!(with(&place, &variables, &["get", "a"]).out, "key\n");
+    with(&place, &variables, &["auth", "status"]).says(0, &[]);
+    for words in [&["config", "check"][..], &["auth", "check", "docs"]] {
+        let done = with(&place, &variables, words);
+        done.says(2, &["the credential docs cannot be checked so"]);
+        assert!(!done.err.contains("CANARY"), "{}", done.err);
+    }
+}
+
+#[test]
+fn nothing_that_stands_where_a_word_of_auth_does_is_repeated() {
+    let place = place("auth-words", CONFIG);
+    for words in
+        [&["auth", "CANARY"][..], &["auth", "set", "docs", "--quiet=CANARY"], &["auth", "remove", "docs", "CANARY"]]
+    {
+        let done = place.larder(words);
+        assert_eq!(done.code, Some(2), "{}", done.err);
+        assert!(!done.err.contains("CANARY") && !done.out.contains("CANARY"), "{}", done.err);
+    }
+}
+
+#[test]
+fn who_was_started_to_ignore_the_end_of_children_waits_for_them_all_the_same() {
+    let config = "version: 1\ncredentials: {docs: {env: DOCS_TOKEN, command: [echo, key]}}\n";
+    let place = place("auth-children", config);
+    for (words, code) in [(&["auth", "status", "docs"][..], 0), (&["run", "--", "sh", "-c", "exit 3"], 3)] {
+        let larder = place.command(words);
+        // what a shell ignores is ignored by what it executes
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "trap '' CHLD; exec \"$0\" \"$@\""]).arg(larder.get_program()).args(larder.get_args());
+        shell.current_dir(place.path("")).envs(larder.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let done = Done::from(shell.output().unwrap());
+        assert_eq!(done.code, Some(code), "{}{}", done.out, done.err);
+    }
+}
+
+#[test]
+fn what_is_asked_on_this_machine_goes_through_no_proxy() {
+    let (port, served) = serve(&["200 OK"]);
+    let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", proxy.local_addr().unwrap());
+    let check = format!("{{url: 'http://127.0.0.1:{port}/me'}}");
+    let place =
+        place("auth-proxy", &format!("version: 1\ncredentials: {{docs: {{env: DOCS_TOKEN, check: {check}}}}}\n"));
+    let variables = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"].map(|name| (name, address.as_str()));
+    let done = with(&place, &[&variables[..], &[("DOCS_TOKEN", "key")]].concat(), &["auth", "check", "docs"]);
+    assert_eq!(done.code, Some(0), "{}", done.out);
+    assert_eq!(served.join().unwrap().len(), 1);
+    proxy.set_nonblocking(true).unwrap();
+    assert!(proxy.accept().is_err(), "the proxy was asked");
+}

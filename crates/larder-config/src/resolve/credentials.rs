@@ -19,6 +19,8 @@ use crate::yaml::At;
 const CREDENTIALS_MAX: usize = 100;
 /// How long a command that prints one, and a check of one, may take unless it is said.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest name of a variable.
+const NAME_BYTES_MAX: usize = 64;
 const METHODS: [&str; 2] = ["GET", "HEAD"];
 const HEADER: &str = "Authorization: Bearer {}";
 
@@ -73,7 +75,9 @@ impl Resolver<'_> {
     /// The name of a variable. What was written is not repeated: it may be the credential itself, put in the wrong place.
     fn variable(&self, at: &At<String>) -> Result<String, Error> {
         let is_name = |text: &str| {
-            text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+            // small letters are what tokens have and names of such variables have not
+            text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+                && text.len() <= NAME_BYTES_MAX
                 && !text.starts_with(|first: char| first.is_ascii_digit())
                 && !text.is_empty()
         };

@@ -155,7 +155,7 @@ impl Checker {
             return Verdict::Malformed(fault);
         }
         let Some(probe) = &self.probe else { return Verdict::Unchecked };
-        let label = probe.label();
+        let label = probe.identity();
         let about = About { name, fingerprint: found.secret.fingerprint(), probe: &label };
         let memory = self
             .memory

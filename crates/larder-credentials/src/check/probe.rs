@@ -7,9 +7,14 @@ use crate::Secret;
 
 /// Asks an upstream whether it takes a secret, by its cheapest call.
 pub trait Probe: fmt::Debug + Send + Sync {
-    /// What is asked, for instance its address: verdicts that another probe was given do not count for this one. It is
-    /// written to the memory of verdicts, so it has nothing secret in it.
+    /// What is asked, for people, for instance its address. It has nothing secret in it.
     fn label(&self) -> String;
+
+    /// What tells it from others, in at most 200 bytes: verdicts that another probe was given do not count for this one. It is
+    /// written to the memory of verdicts, so it has nothing secret in it. The label, unless there is more to tell.
+    fn identity(&self) -> String {
+        self.label()
+    }
 
     /// Asks, and answers within `deadline`. Never panics, and never shows the secret in what it answers.
     fn probe(&self, secret: &Secret, deadline: Duration) -> Probed;

@@ -175,16 +175,31 @@ impl PrivateFile {
     /// Removes what writers left who were killed: whoever has a temporary file has the lock, and now we do. What cannot
     /// be listed or removed hinders nobody.
     fn sweep(&self, folder: &Handle, name: &str) {
-        let prefix = format!("{name}{TEMPORARY}");
-        let mut names = Vec::new();
-        let Ok(listing) = retry(|| self.disk.open(folder, Path::new("."), Open::FOLDER)) else { return };
-        while names.len() < NAMES_MAX && matches!(retry(|| self.disk.list(&listing, &mut names)), Ok(true)) {}
-        for found in names {
-            if found.name.to_str().is_some_and(|text| text.starts_with(&prefix)) {
-                let removed = self.disk.remove_file(folder, Path::new(&found.name));
-                tracing::debug!(file = %found.name.display(), ok = removed.is_ok(), "removed what a killed writer left");
-            }
+        for found in self.temporaries(folder, name) {
+            let removed = self.disk.remove_file(folder, &found);
+            tracing::debug!(file = %found.display(), ok = removed.is_ok(), "removed what a killed writer left");
         }
+    }
+
+    /// The names that writers make up, and nobody else: behind the prefix, sixteen hexadecimal digits.
+    fn temporaries(&self, folder: &Handle, name: &str) -> Vec<PathBuf> {
+        let prefix = format!("{name}{TEMPORARY}");
+        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        let is_number = |rest: &str| rest.len() == 16 && rest.bytes().all(is_digit);
+        let mut names = Vec::new();
+        let Ok(listing) = retry(|| self.disk.open(folder, Path::new("."), Open::FOLDER)) else { return Vec::new() };
+        while names.len() < NAMES_MAX && matches!(retry(|| self.disk.list(&listing, &mut names)), Ok(true)) {}
+        let is_temporary = |text: &std::ffi::OsString| {
+            text.to_str().and_then(|text| text.strip_prefix(&prefix)).is_some_and(is_number)
+        };
+        names.into_iter().map(|found| found.name).filter(is_temporary).map(PathBuf::from).collect()
+    }
+
+    /// Whether killed writers, or living ones, have something beside the file.
+    pub(crate) fn has_temporaries(&self) -> bool {
+        let Ok((parent, name)) = self.parts() else { return false };
+        let folder = retry(|| self.disk.open_root(parent.as_std_path()));
+        folder.is_ok_and(|folder| !self.temporaries(&folder, name).is_empty())
     }
 
     fn replace(&self, folder: &Handle, name: &str, bytes: &[u8], guard: &Guard) -> Result<(), Error> {

@@ -162,6 +162,8 @@ fn configure(stage: &Stage, arena: &Utf8Path, canaries: &Canaries) -> Result<(),
     for name in ["variable", "command", "stored", "malformed", "missing", "failing"] {
         let _ = writeln!(text, "  - {{match: \"{name}/**\", command: {witness}, credentials: [{name}]}}");
     }
+    let telling = quoted(&["sh", "-c", &format!("echo auth: ${} >&2; exit 9", Way::Variable.variable())])?;
+    let _ = writeln!(text, "  - {{match: \"telling/**\", command: {telling}, credentials: [variable]}}");
     let _ = writeln!(text, "  - {{match: \"nothing/**\", command: {witness}}}");
     write(&arena.join("searched/larder.yaml"), &text)
 }

@@ -87,6 +87,7 @@ impl Step {
             step(&["get", "malformed/a", "--refresh", "--json"]).ends(4),
             step(&["get", "missing/a"]).ends(4),
             step(&["get", "failing/a"]).ends(4),
+            step(&["get", "telling/a", "--refresh"]).ends(9),
             step(&["auth", "status", "failing", "--json"]).ends(4),
             step(&[
                 "run",
@@ -105,7 +106,7 @@ impl Step {
             step(&["run", "--refresh", "--", "sh", "-c", "echo x", text(Way::Argument)]),
             step(&["lock", "deploy", "--", "sh", "-c", "true", text(Way::Argument)]),
             step(&["locks", "--json"]),
-            step(&["queue", "add", "variable/b", "malformed/b", "command/b"]),
+            step(&["queue", "add", "variable/b", "malformed/b", "command/b", "telling/b"]),
             step(&["refresh", "--json"]).ends_somehow(),
             step(&["queue", "list", "--json"]),
             step(&["list", "--json"]),

@@ -5,6 +5,7 @@ mod error;
 mod template;
 
 use std::net::IpAddr;
+use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use larder_system::{Clock as _, SystemClock};
@@ -23,6 +24,9 @@ pub const HEADER: &str = "Authorization: Bearer {}";
 
 /// How much of an answer's head is read: more is no answer of an upstream.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// How much later than its own bound the library may give up.
+const GRACE: Duration = Duration::from_millis(500);
 
 /// Which request is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -47,8 +51,8 @@ pub enum Method {
 /// or to this very machine. The certificate authorities are Mozilla's, built in.
 ///
 /// # Platform
-/// The proxy of the environment is used (`ALL_PROXY`, `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`, also in small letters). For
-/// `https` it sees the address alone; for `http` to this machine, name the machine in `NO_PROXY`.
+/// For `https` the proxy of the environment is used (`ALL_PROXY`, `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`, also in small
+/// letters), which sees the address alone; for `http`, which stays on this machine, none is.
 ///
 /// ```
 /// use larder_credentials::check::Probe;
@@ -111,13 +115,31 @@ impl Probe for HttpProbe {
         self.label.clone()
     }
 
+    fn identity(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        for part in [
+            &format!("{:?}", self.method),
+            &self.uri.to_string(),
+            self.template.name().as_str(),
+            &self.template.fill("{}"),
+        ] {
+            hasher.update(part.as_bytes()).update(b"\0");
+        }
+        format!("{:.16} {}", hasher.finalize().to_hex(), self.label)
+    }
+
     fn probe(&self, secret: &Secret, deadline: Duration) -> Probed {
         let value = Zeroizing::new(self.template.fill(secret.expose()));
         let Ok(mut value) = HeaderValue::from_bytes(value.as_bytes()) else {
             return Probed::Unreachable { cause: "the secret cannot be put into a header".to_owned() };
         };
         value.set_sensitive(true);
-        let config = Agent::config_builder()
+        let mut config = Agent::config_builder();
+        if self.uri.scheme_str() == Some("http") {
+            // it would have the secret in the clear
+            config = config.proxy(None);
+        }
+        let config = config
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
@@ -131,10 +153,22 @@ impl Probe for HttpProbe {
             Method::Get => agent.get(&self.uri),
             Method::Head => agent.head(&self.uri),
         };
-        match request.header(self.template.name(), value).call() {
-            Ok(response) => answer::read(response.status().as_u16(), response.headers(), SystemClock::new().wall()),
-            Err(error) => Probed::Unreachable { cause: cause_of(&error) },
+        let request = request.header(self.template.name(), value);
+        // the library bounds each read of what a proxy says, not all of them together
+        let (tell, told) = sync_channel(1);
+        let ask = move || {
+            let probed = match request.call() {
+                Ok(response) => answer::read(response.status().as_u16(), response.headers(), SystemClock::new().wall()),
+                Err(error) => Probed::Unreachable { cause: cause_of(&error) },
+            };
+            // nobody listens any more when the time is over
+            let _ = tell.send(probed);
+        };
+        if let Err(error) = std::thread::Builder::new().name("credential probe".to_owned()).spawn(ask) {
+            return Probed::Unreachable { cause: format!("no thread to ask with: {error}") };
         }
+        let late = || Probed::Unreachable { cause: "it did not answer in time".to_owned() };
+        told.recv_timeout(deadline.saturating_add(GRACE)).unwrap_or_else(|_| late())
     }
 }
 
