@@ -203,13 +203,21 @@ fn a_file_of_more_than_a_mebibyte_is_neither_read_nor_written() {
 #[test]
 fn what_killed_writers_left_goes_with_the_next_change_and_nothing_else_does() {
     let place = Place::with("left", "a", "one");
-    let (left, kept) = (place.folder().join("credentials.json.new-00"), place.folder().join("credentials.json.bak"));
+    let left = place.folder().join("credentials.json.new-00112233445566ff");
+    let mine =
+        ["bak", "new-token", "new-00112233445566FF"].map(|end| place.folder().join(format!("credentials.json.{end}")));
     fs::write(&left, "secret").unwrap();
-    fs::write(&kept, "mine").unwrap();
+    for mine in &mine {
+        fs::write(mine, "mine").unwrap();
+    }
     assert_eq!(value(&place.store, "a").as_deref(), Some("one"));
     assert!(left.exists());
     place.store.set(&name("a"), &key("two")).unwrap();
-    assert!(!left.exists() && kept.exists());
+    assert!(!left.exists() && mine.iter().all(|mine| mine.exists()));
+    // also with a removal that has nothing else to do
+    fs::write(&left, "secret").unwrap();
+    assert_eq!(place.store.remove(&name("b")).unwrap(), Removed::Absent);
+    assert!(!left.exists() && mine.iter().all(|mine| mine.exists()));
 }
 
 #[test]
