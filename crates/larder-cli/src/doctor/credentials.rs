@@ -1,10 +1,11 @@
 //! Credentials: whether each that is configured is found and has its form, and whether those who are asked take it.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use larder_config::Credential;
 use larder_credentials::check::{Ask, Report, Verdict};
-use larder_credentials::withhold_from_core_dumps;
+use larder_credentials::{Looked, withhold_from_core_dumps};
 
 use super::finding::{Finding, Seen, Subject};
 use super::scene::Scene;
@@ -56,7 +57,10 @@ fn tell(credential: &Credential, (asks, ask): (Asks, Ask), seen: &mut Seen) {
             return seen.add(Finding::error(Subject::Credentials, what).at(&credential.place.file));
         }
     };
-    let what = format!("the credential {name} is {}", report.verdict);
+    let mut what = format!("the credential {name} is {}", report.verdict);
+    for tried in report.tried.iter().filter(|tried| matches!(tried.looked, Looked::Failed(_))) {
+        let _ = write!(what, "; {tried}");
+    }
     match &report.verdict {
         verdict if verdict.is_bad() => seen.add(advised(Finding::error(Subject::Credentials, what), &report)),
         Verdict::RateLimited { .. } | Verdict::Unreachable { .. } => {

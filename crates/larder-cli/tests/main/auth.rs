@@ -309,6 +309,13 @@ fn the_doctor_finds_keys_that_are_missing_refused_or_misformed_and_ends_with_the
         assert_eq!((done.code, subjects(&done)), (Some(4), vec!["credentials".to_owned()]), "{}", done.out);
         assert!(done.out.contains(says) && !done.out.contains("CANARY"), "{}", done.out);
     }
+    #[expect(clippy::disallowed_methods, reason = "the test damages the file")]
+    std::fs::create_dir_all(file(&place).parent().unwrap()).unwrap();
+    place.write("configurations/larder/credentials.json", "x");
+    Command::new("chmod").arg("600").arg(file(&place)).status().unwrap();
+    let damaged = place.larder(&["doctor", "--offline"]);
+    damaged.says(4, &[]);
+    assert!(format!("{}{}", damaged.out, damaged.err).contains("credentials.json is damaged"), "{}", damaged.out);
     let healthy = with(&place, &[("DOCS_TOKEN", "dk-good")], &["doctor", "--offline"]);
     assert_eq!((healthy.code, healthy.out.as_str(), healthy.err.as_str()), (Some(0), "", ""));
     assert_eq!(served.join().unwrap().len(), 1);
