@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use larder_storage::journal::Durability;
 
-use crate::shared::{Place, claim_all, task, wait};
+use crate::shared::{Place, claim_all, keys, task, wait};
 
 /// A queue of tasks that were added one by one, and its bytes.
 fn filled(name: &str) -> (Place, Vec<u8>) {
@@ -123,4 +123,29 @@ fn a_folder_that_goes_away_is_an_empty_queue_for_the_next_process() {
     assert!(keys_in(&place).is_empty());
     place.queue().add(&[task("new")], &wait()).unwrap();
     assert_eq!(keys_in(&place).len(), 1);
+}
+
+#[test]
+fn a_damaged_record_is_told_and_with_the_file_it_was_in_it_is_forgotten() {
+    let (place, mut bytes) = filled("damage-told");
+    let at = bytes.windows(3).position(|window| window == br#""b""#).unwrap();
+    bytes[at + 1] ^= 0x10;
+    std::fs::write(place.file(), &bytes).unwrap();
+    let queue = place.queue();
+    let lost = || queue.snapshot().unwrap().lost_records;
+    assert_eq!((lost(), keys_in(&place).len()), (1, 3));
+    // a file that another process writes anew has none of it, also for those who have read the old one
+    let other = place.queue();
+    let payload = serde_json::json!("x".repeat(60_000));
+    let inode = || std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(place.file()).unwrap());
+    let before = inode();
+    for _ in 0..1_000 {
+        other.add_as(&[task("bulk").payload(payload.clone()).unwrap()], Durability::Unsynced, &wait()).unwrap();
+        other.remove(&keys(&["bulk"]), &wait()).unwrap();
+        if inode() != before {
+            break;
+        }
+    }
+    assert_ne!(inode(), before, "it was not written anew");
+    assert_eq!((lost(), keys_in(&place).len()), (0, 3));
 }
