@@ -6,7 +6,7 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use larder_credentials::check::http::{Error, HttpProbe, Method};
-use larder_credentials::check::{Probe as _, Probed};
+use larder_credentials::check::{Probe, Probed};
 
 use crate::place::secret;
 
@@ -139,4 +139,21 @@ fn what_is_no_address_is_refused_without_repeating_it() {
     assert_eq!(error, Error::UserInUrl);
     assert!(!format!("{error} {error:?}").contains("CANARY"));
     assert_eq!(plain("https://docs.example").label(), "https://docs.example/whoami", "a query may have a secret in it");
+}
+
+#[test]
+fn what_is_remembered_of_one_request_counts_for_no_other() {
+    let probe = |url: &str, method, header: &str| HttpProbe::new(url).unwrap().method(method).header(header).unwrap();
+    let probes = [
+        probe("https://x.example/me", Method::Get, "Authorization: Bearer {}"),
+        probe("https://x.example/me", Method::Head, "Authorization: Bearer {}"),
+        probe("https://x.example/me", Method::Get, "Authorization: Token {}"),
+        probe("https://x.example/me", Method::Get, "X-Key: Bearer {}"),
+        probe("https://x.example/me?scope=admin", Method::Get, "Authorization: Bearer {}"),
+    ];
+    let identities: std::collections::BTreeSet<_> = probes.iter().map(Probe::identity).collect();
+    assert_eq!(identities.len(), probes.len(), "{identities:?}");
+    assert!(probes.iter().all(|probe| probe.label() == "https://x.example/me"), "people see where");
+    let length = "0123456789abcdef https://x.example/me".len();
+    assert!(identities.iter().all(|identity| identity.len() == length), "{identities:?}");
 }
